@@ -1,0 +1,311 @@
+//! MySQL and what speaks its protocol.
+//!
+//! The limit is compared with every socket, those in the middle of a handshake too, and one socket more than the limit is
+//! let in before the login, so that an administrator has a seat: a probe at the limit would take it. Hence [`MySql::admit`]
+//! first looks how full the server is. Only broken handshakes block a host; every handshake here is brought to its end.
+
+use super::{Adapter, Admission, Answer, Reading, Target};
+use crate::account::Account;
+use crate::headroom::{Counted, Limit, Usage};
+use crate::line::{Failure, Line, millis};
+use crate::refusal::{End, Kind, LimitKind, Refusal, Trace, classify};
+use crate::settings::{Engine, Tls};
+use crate::tap::{Door, Tap};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, Row, SslOpts};
+use preflight_core::{CannotTell, Reason, Secret};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Seats that stay free for administrators and for applications that fail over.
+const LAST_SEATS: u64 = 2;
+
+/// How long a server may take to notice that a client has left.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+pub(crate) struct MySql;
+
+impl Adapter for MySql {
+    fn read<'a>(&'a self, target: Target<'a>) -> Answer<'a, Reading> {
+        Box::pin(async move {
+            let mut session = Session::open(target, &Account::of_reader(target.endpoint)?, false).await?;
+            let facts = session.facts(target).await;
+            session.close().await;
+            Ok(reading(target, facts?))
+        })
+    }
+
+    fn admit<'a>(&'a self, target: Target<'a>) -> Answer<'a, Admission> {
+        Box::pin(async move {
+            if target.endpoint.observer.is_some() {
+                last_seat_is_free(target).await?;
+            }
+            let mut session = Session::open(target, &Account::of_apps(target.endpoint)?, true).await?;
+            let version = session.conn.query_first::<String, _>("SELECT VERSION()").await;
+            session.close().await;
+            let version = version.map_err(|error| unreadable(&error))?.unwrap_or_default();
+            Ok(Admission { server: format!("MySQL protocol, server version {version}") })
+        })
+    }
+}
+
+async fn last_seat_is_free(target: Target<'_>) -> Result<(), Failure> {
+    let mut session = Session::open(target, &Account::of_reader(target.endpoint)?, false).await.map_err(|failure| {
+        let full = Kind::Limit(LimitKind::Server);
+        if failure.is_refusal_for(full) { failure } else { Failure::Unclear(failure.cannot_tell("the observer")) }
+    })?;
+    let seats = session.seats().await;
+    session.close().await;
+    let (limit, taken) = seats?;
+    if taken >= limit {
+        let detail = format!("{taken} of {limit} connections are taken (`max_connections`, read by the observer)");
+        return Err(Failure::Refused(Refusal { kind: Kind::Limit(LimitKind::Server), detail }));
+    }
+    if taken + LAST_SEATS >= limit {
+        let detail = format!("{taken} of {limit} connections are taken: a probe might take the administrator's seat");
+        return Err(Failure::Unclear(CannotTell::insufficient(detail)));
+    }
+    Ok(())
+}
+
+/// What the server said.
+struct Facts {
+    version: String,
+    limit: u64,
+    limit_per_account: u64,
+    taken: u64,
+    by_account: BTreeMap<String, u64>,
+    /// The limits in the rows of the applications' account; none if they may not be read.
+    own_limits: Option<Vec<i64>>,
+}
+
+fn reading(target: Target<'_>, facts: Facts) -> Reading {
+    let endpoint = target.endpoint;
+    let mut notes = vec![];
+    let usage = Usage { total: facts.taken, by_account: Some(facts.by_account.clone()) };
+    let mut limits = vec![Limit {
+        name: "max_connections".to_owned(),
+        value: facts.limit,
+        after_loss: None,
+        counted: Counted::Everybody,
+        usage: Some(usage.clone()),
+        source: format!("@@global.max_connections and Threads_connected of {}", facts.version),
+        raise: "SET GLOBAL max_connections = {};".to_owned(),
+    }];
+    if let Some(account) = &endpoint.username {
+        let global = (facts.limit_per_account > 0).then_some(facts.limit_per_account);
+        let own = facts.own_limits.as_ref().and_then(|rows| {
+            // 0 leaves it to the global limit; a negative one, which MariaDB knows, lifts it.
+            rows.iter().filter_map(|row| if *row == 0 { global } else { u64::try_from(*row).ok() }).min()
+        });
+        if facts.own_limits.is_none() {
+            notes.push(format!("`{account}` may have a MAX_USER_CONNECTIONS of its own; mysql.user is not readable"));
+        }
+        if let Some(value) = if facts.own_limits.is_some() { own } else { global } {
+            let is_own = Some(value) != global;
+            limits.push(Limit {
+                name: if is_own {
+                    format!("MAX_USER_CONNECTIONS of `{account}`")
+                } else {
+                    format!("max_user_connections for `{account}`")
+                },
+                value,
+                after_loss: None,
+                counted: Counted::Account(account.clone()),
+                usage: Some(Usage { total: facts.by_account.get(account).copied().unwrap_or(0), by_account: None }),
+                source: if is_own { "mysql.user" } else { "@@global.max_user_connections" }.to_owned(),
+                raise: if is_own {
+                    format!("ALTER USER '{account}' WITH MAX_USER_CONNECTIONS {{}};")
+                } else {
+                    "SET GLOBAL max_user_connections = {};".to_owned()
+                },
+            });
+        }
+    }
+    Reading { limits, usage: Some(usage), notes }
+}
+
+/// One login.
+struct Session {
+    conn: Conn,
+    tap: Tap,
+    account: String,
+    /// Whether this login takes a seat among those of the applications; the administrators' door has its own.
+    takes_a_seat: bool,
+    patience: Duration,
+}
+
+impl Session {
+    async fn open(target: Target<'_>, account: &Account<'_>, with_database: bool) -> Result<Self, Failure> {
+        let endpoint = target.endpoint;
+        let door = Door::open().await?;
+        let mut options = OptsBuilder::default()
+            .ip_or_hostname(account.address.host.clone())
+            .resolved_ips(Some(vec![door.local().ip()]))
+            .tcp_port(door.local().port())
+            .user(account.username)
+            .pass(account.password.map(Secret::reveal))
+            .db_name(endpoint.database.as_ref().filter(|_| with_database))
+            .prefer_socket(false)
+            .stmt_cache_size(0)
+            // With both known the library asks nothing on its own.
+            .max_allowed_packet(Some(4 * 1024 * 1024))
+            .wait_timeout(Some(28_800))
+            .connect_attribute("program_name", format!("preflight {}", target.run_id));
+        options = match &endpoint.tls {
+            Tls::Off => options,
+            Tls::System => options.ssl_opts(SslOpts::default()),
+            Tls::Authority(path) => {
+                let roots = SslOpts::default().with_root_certs(vec![path.clone().into()]);
+                options.ssl_opts(roots.with_disable_built_in_roots(true))
+            }
+        };
+        // The server speaks first and agrees on TLS in its own protocol, so the line is a plain one.
+        let line = Line::open(Engine::MySql, &account.address, &Tls::Off, target.patience).await?;
+        let tap = door.lead_to(line);
+        let patience = target.patience.handshake;
+        match tokio::time::timeout(patience, Conn::new(Opts::from(options))).await {
+            Ok(Ok(conn)) => {
+                let takes_a_seat = account.address == Account::of_apps(endpoint)?.address;
+                Ok(Self { conn, tap, account: account.name().to_owned(), takes_a_seat, patience })
+            }
+            Ok(Err(error)) => {
+                let trace = Trace {
+                    engine: Engine::MySql,
+                    tls: endpoint.tls.is_on(),
+                    received: tap.received(),
+                    end: end_of(&error),
+                };
+                tap.finish(FAREWELL).await;
+                Err(Failure::Refused(classify(&trace)))
+            }
+            Err(_) => Err(Failure::Refused(classify(&Trace {
+                engine: Engine::MySql,
+                tls: endpoint.tls.is_on(),
+                received: tap.received(),
+                end: End::TimedOut { after_ms: millis(patience) },
+            }))),
+        }
+    }
+
+    /// The limit, and the connections that count towards it without this one.
+    async fn seats(&mut self) -> Result<(u64, u64), Failure> {
+        let limit: Option<u64> =
+            within(self.patience, self.conn.query_first("SELECT @@global.max_connections")).await?;
+        let taken = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
+        let taken: Option<(String, u64)> = within(self.patience, self.conn.query_first(taken)).await?;
+        match (limit, taken) {
+            (Some(limit), Some((_, taken))) => Ok((limit, taken.saturating_sub(u64::from(self.takes_a_seat)))),
+            _ => {
+                Err(Failure::Unclear(CannotTell::new(Reason::Unsupported, "the server does not tell max_connections")))
+            }
+        }
+    }
+
+    async fn facts(&mut self, target: Target<'_>) -> Result<Facts, Failure> {
+        let (limit, taken) = self.seats().await?;
+        let patience = self.patience;
+        let basics = "SELECT VERSION(), @@global.max_user_connections";
+        let (version, limit_per_account): (String, u64) =
+            within(patience, self.conn.query_first(basics)).await?.unwrap_or_default();
+        let accounts = "SELECT user, COUNT(*) FROM information_schema.processlist \
+                        WHERE command <> 'Daemon' AND user NOT IN ('system user', 'event_scheduler') GROUP BY user";
+        let rows: Vec<(Option<String>, u64)> = within(patience, self.conn.query(accounts)).await?;
+        let mut by_account: BTreeMap<String, u64> =
+            rows.into_iter().map(|(user, count)| (user.unwrap_or_default(), count)).collect();
+        if let Some(own) = by_account.get_mut(&self.account) {
+            *own = own.saturating_sub(1);
+        }
+        let own_limits = match &target.endpoint.username {
+            Some(account) => self.own_limits(account).await?,
+            None => Some(vec![]),
+        };
+        Ok(Facts { version, limit, limit_per_account, taken, by_account, own_limits })
+    }
+
+    async fn own_limits(&mut self, account: &str) -> Result<Option<Vec<i64>>, Failure> {
+        let rows = "SELECT max_user_connections FROM mysql.user WHERE user = ?";
+        match tokio::time::timeout(self.patience, self.conn.exec::<Row, _, _>(rows, (account,))).await {
+            Ok(Ok(rows)) => Ok(Some(rows.into_iter().filter_map(|mut row| row.take::<i64, _>(0)).collect())),
+            // No right to read the table.
+            Ok(Err(Error::Server(_))) => Ok(None),
+            Ok(Err(error)) => Err(unreadable(&error)),
+            Err(_) => Err(late()),
+        }
+    }
+
+    /// Says goodbye and waits until the server has heard it.
+    async fn close(self) {
+        let _ = tokio::time::timeout(FAREWELL, self.conn.disconnect()).await;
+        self.tap.finish(FAREWELL).await;
+    }
+}
+
+async fn within<T>(limit: Duration, query: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, query).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(unreadable(&error)),
+        Err(_) => Err(late()),
+    }
+}
+
+fn unreadable(error: &Error) -> Failure {
+    let detail = format!("the server let the client in and did not answer it: {error}");
+    Failure::Unclear(match error {
+        Error::Server(_) => CannotTell::forbidden(detail),
+        _ => CannotTell::unreachable(detail),
+    })
+}
+
+fn late() -> Failure {
+    Failure::Unclear(CannotTell::unreachable("the server let the client in and did not answer it in time"))
+}
+
+fn end_of(error: &Error) -> End {
+    match error {
+        Error::Server(error) => End::Said { code: error.code, text: error.message.clone() },
+        Error::Io(IoError::Tls(error)) => End::Tls { text: error.to_string() },
+        Error::Io(IoError::Io(error)) => {
+            let text = error.to_string();
+            // The library hands on what TLS says as an error of the stream.
+            let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+            if is_tls { End::Tls { text } } else { End::Closed { text } }
+        }
+        Error::Driver(DriverError::ConnectionClosed) => End::Closed { text: error.to_string() },
+        _ => End::Garbled { text: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::Patience;
+    use crate::settings::Endpoint;
+
+    fn limits(limit_per_account: u64, own_limits: Option<Vec<i64>>) -> (Vec<(String, u64)>, usize) {
+        let endpoint: Endpoint = serde_json::from_value(
+            serde_json::json!({ "name": "db", "engine": "mysql", "address": "h", "username": "app" }),
+        )
+        .unwrap();
+        let target = Target { endpoint: &endpoint, run_id: "r", patience: Patience::default() };
+        let by_account = BTreeMap::from([("app".to_owned(), 7)]);
+        let version = "8.0".to_owned();
+        let facts = Facts { version, limit: 100, limit_per_account, taken: 9, by_account, own_limits };
+        let Reading { limits, notes, .. } = reading(target, facts);
+        (limits.into_iter().skip(1).map(|limit| (limit.name, limit.value)).collect(), notes.len())
+    }
+
+    #[test]
+    fn the_limit_of_an_account_is_its_own_or_the_global_one() {
+        let own = |value| vec![("MAX_USER_CONNECTIONS of `app`".to_owned(), value)];
+        let global = |value| vec![("max_user_connections for `app`".to_owned(), value)];
+        assert_eq!(limits(0, Some(vec![0])), (vec![], 0));
+        assert_eq!(limits(0, Some(vec![20])), (own(20), 0));
+        assert_eq!(limits(50, Some(vec![20])), (own(20), 0));
+        assert_eq!(limits(50, Some(vec![0])), (global(50), 0));
+        assert_eq!(limits(50, Some(vec![-1])), (vec![], 0));
+        assert_eq!(limits(50, Some(vec![60, 0, 30])), (own(30), 0));
+        assert_eq!(limits(50, None), (global(50), 1));
+        assert_eq!(limits(0, None), (vec![], 1));
+    }
+}

@@ -1,0 +1,323 @@
+//! Does every connection limit of an endpoint cover what the workloads may ask for while they run on both sides?
+//!
+//! Twice the pools is the steady state of a migration and not its peak: a deployment on either side holds old and new
+//! instances at once. The limit is read from the live server, each in its own scope (server, account, virtual host,
+//! connector), together with the number that the server compares it with. The demand is computed from manifests and task
+//! definitions, because pools that have not filled yet show in no counter.
+//!
+//! Connections that are open now count on top as far as they are somebody else's: those of accounts that no workload
+//! uses, and those of the workloads' own accounts beyond what the workloads can explain. Where the server does not tell
+//! accounts apart, all of them count, unless `others` is declared.
+
+use crate::Env;
+use crate::demand::Demand;
+use crate::engines::{Reading, Target, adapter};
+use crate::explain::{Comparison, situation};
+use crate::headroom::{Counted, Limit};
+use crate::line::{Failure, Patience};
+use crate::refusal::{Kind, LimitKind};
+use crate::settings::{Endpoint, Engine, Scenario};
+use preflight_core::{
+    CannotTell, Check, Disruption, Entry, Event, Evidence, Finding, Item, Levels, Meta, Permission, Run, Scope,
+};
+use serde_json::Value;
+
+pub(crate) const META: Meta = Meta {
+    id: "connections.limit-covers-demand",
+    title: "Connection limits cover every workload running on both sides",
+    proves: "Each limit that the server or the settings tell covers, in the configured scenario (by default a rollout on \
+             both sides), the pools of all workloads on ECS and EKS at the maximum of their autoscalers, the connections \
+             of other clients and a reserve.",
+    fails_when: "A limit is smaller than that sum, or the server is full right now.",
+    unknown_when: "No limit is known; no workload is seen to use the endpoint; a pool has no bound or stands in a \
+                   secret; the number of instances is not known; nobody tells what other clients hold; the observer is \
+                   refused or the server cannot be reached.",
+    fix: "Raise the limit, or make pools smaller; the finding says to which number. The reserve is the larger of 10 and \
+          5 % of the limit unless `reserve` says otherwise.",
+    permissions: &[
+        Permission::Engine { engine: "mysql", grant: "PROCESS" },
+        Permission::Engine { engine: "mysql", grant: "SELECT ON mysql.user" },
+        Permission::Engine { engine: "redis", grant: "+info +client|list +config|get" },
+        Permission::Engine { engine: "rabbitmq", grant: "tag monitoring" },
+        Permission::Engine { engine: "activemq", grant: "Jolokia: read, exec connectionCount" },
+    ],
+    disruption: Disruption::Reads,
+    levels: Levels::required(),
+    limit_ms: 25_000,
+    max_age_ms: 3_600_000,
+};
+
+/// The facts of one endpoint.
+pub(crate) struct LimitCoversDemand {
+    endpoint: Endpoint,
+    demand: Demand,
+    scenario: Scenario,
+}
+
+pub(crate) const ENTRY: Entry<Env> = Entry { meta: &META, items };
+
+fn items(env: &Env) -> Vec<Item> {
+    let deployed = env.deployed();
+    let scenario = env.settings.scenario;
+    let item = |endpoint: &Endpoint| {
+        let demand = crate::demand::demand(endpoint, &env.endpoints, &deployed, &env.uses);
+        let check = LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario };
+        Item::planned(&endpoint.name, vec![endpoint.name.clone()], check)
+    };
+    env.endpoints.iter().map(item).collect()
+}
+
+impl Check for LimitCoversDemand {
+    fn run<'a>(&'a self, scope: &'a Scope) -> Run<'a> {
+        Box::pin(async move {
+            let target = Target { endpoint: &self.endpoint, run_id: scope.run_id(), patience: Patience::default() };
+            let reading = adapter(self.endpoint.engine).read(target).await;
+            let Assessment { findings, measurement } = self.assess(reading);
+            if let Some(value) = measurement {
+                scope.emit(Event::Measurement { area: "connections", name: self.endpoint.name.clone(), value });
+            }
+            findings
+        })
+    }
+}
+
+/// What the facts come to.
+struct Assessment {
+    findings: Result<Vec<Finding>, CannotTell>,
+    measurement: Option<Value>,
+}
+
+impl LimitCoversDemand {
+    fn assess(&self, reading: Result<Reading, Failure>) -> Assessment {
+        let nothing = |findings| Assessment { findings, measurement: None };
+        let mut reading = match reading {
+            Ok(reading) => reading,
+            Err(failure) => return nothing(self.of_failure(failure)),
+        };
+        reading.limits.extend(self.declared_limit(&reading));
+        if reading.limits.is_empty() {
+            let notes = reading.notes.join("; ");
+            let detail = format!("no limit of {} is known; declare it with `limit`: {notes}", self.endpoint.name);
+            return nothing(Err(CannotTell::insufficient(detail)));
+        }
+        let Demand { contributors, unclear } = &self.demand;
+        if contributors.is_empty() && unclear.is_empty() {
+            let detail = format!(
+                "no workload is seen to use {}; add the address that they use to `aliases`, or the endpoint to `uses`",
+                self.endpoint.name
+            );
+            return nothing(Err(CannotTell::insufficient(detail)));
+        }
+        let comparisons: Vec<Comparison<'_>> = reading.limits.iter().map(|limit| self.compare(limit)).collect();
+        let measurement = Some(comparisons.iter().map(Comparison::measurement).collect());
+        Assessment { findings: self.findings(comparisons, &reading.notes), measurement }
+    }
+
+    fn findings(&self, mut comparisons: Vec<Comparison<'_>>, notes: &[String]) -> Result<Vec<Finding>, CannotTell> {
+        // What binds comes first: the limit with the least to spare.
+        comparisons.sort_by_key(|comparison| {
+            let headroom = comparison.headroom();
+            i128::from(headroom.limit) - i128::from(headroom.needed())
+        });
+        let mut unclear = self.demand.unclear.clone();
+        unclear.extend(comparisons.iter().filter(|comparison| comparison.others().is_none()).map(|comparison| {
+            format!("nobody tells what other clients hold of {}; declare it with `others`", comparison.limit.name)
+        }));
+        let mut findings: Vec<Finding> = comparisons.iter().map(Comparison::finding).collect();
+        let is_met = findings.iter().all(|finding| finding.met);
+        // What is known is a lower bound: too much already is too much, but enough so far is not enough.
+        if is_met && !unclear.is_empty() {
+            let needed: Vec<&str> = findings.iter().map(|finding| finding.observed.as_str()).collect();
+            let detail = format!("{}. As far as is known, {}", unclear.join("; "), needed.join("; "));
+            return Err(CannotTell::insufficient(detail));
+        }
+        if let Some(first) = findings.first_mut() {
+            for note in notes.iter().chain(&unclear) {
+                first.evidence.push(Evidence::new("note", self.endpoint.name.as_str(), note.as_str()));
+            }
+        }
+        Ok(findings)
+    }
+
+    fn compare<'a>(&'a self, limit: &'a Limit) -> Comparison<'a> {
+        Comparison {
+            endpoint: &self.endpoint,
+            limit,
+            contributors: &self.demand.contributors,
+            account: account(&self.endpoint),
+            scenario: self.scenario,
+        }
+    }
+
+    fn declared_limit(&self, reading: &Reading) -> Option<Limit> {
+        self.endpoint.limit.map(|value| Limit {
+            name: "the declared limit".to_owned(),
+            value,
+            after_loss: None,
+            counted: Counted::Everybody,
+            usage: reading.usage.clone(),
+            source: format!("`limit` of endpoint {} in the settings", self.endpoint.name),
+            raise: format!("raise the real limit and `limit: {{}}` of endpoint {}", self.endpoint.name),
+        })
+    }
+
+    /// A server that is too full for the observer is too full.
+    fn of_failure(&self, failure: Failure) -> Result<Vec<Finding>, CannotTell> {
+        match failure {
+            Failure::Refused(refusal) if refusal.kind == Kind::Limit(LimitKind::Server) => {
+                let observed = format!("{} is full right now: it {}", self.endpoint.name, refusal.detail);
+                let expected = format!("{} has room for {}", self.endpoint.name, situation(self.scenario));
+                Ok(vec![Finding::unmet(observed, expected).fix(format!(
+                    "Find out who holds the connections of {} and raise its limit before anything else connects.",
+                    self.endpoint.name
+                ))])
+            }
+            failure => Err(failure.cannot_tell(&format!("reading the limits of {}", self.endpoint.name))),
+        }
+    }
+}
+
+/// The account of the applications, as the server names it.
+fn account(endpoint: &Endpoint) -> Option<&str> {
+    let unnamed = match endpoint.engine {
+        Engine::Redis => Some("default"),
+        Engine::RabbitMq => Some("guest"),
+        Engine::MySql | Engine::ActiveMq => None,
+    };
+    endpoint.username.as_deref().or(unnamed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::headroom::{Contributor, Instances, Side, Usage};
+    use crate::refusal::Refusal;
+    use preflight_core::Reason;
+    use std::collections::BTreeMap;
+
+    fn contributor(workload: &str, side: Side, pool: u64) -> Contributor {
+        Contributor {
+            workload: workload.to_owned(),
+            side,
+            pool,
+            processes: 1,
+            instances: Instances { steady: 2, rollout: 4, worst: 5 },
+            source: format!("{workload}.yaml:7"),
+            assumed: false,
+            account: None,
+        }
+    }
+
+    fn check(endpoint: serde_json::Value, demand: Demand) -> LimitCoversDemand {
+        let mut value = serde_json::json!({ "name": "db", "engine": "mysql", "address": "db", "username": "app" });
+        value.as_object_mut().unwrap().extend(endpoint.as_object().unwrap().clone());
+        LimitCoversDemand { endpoint: serde_json::from_value(value).unwrap(), demand, scenario: Scenario::Rollout }
+    }
+
+    /// Needs 4 × 10 + 4 × 5 = 60 in a rollout.
+    fn demand() -> Demand {
+        let contributors = vec![contributor("orders", Side::Ecs, 10), contributor("orders", Side::Eks, 5)];
+        Demand { contributors, unclear: vec![] }
+    }
+
+    fn limit(value: u64) -> Limit {
+        let by_account = BTreeMap::from([("app".to_owned(), 20), ("report".to_owned(), 4)]);
+        Limit {
+            name: "max_connections".to_owned(),
+            value,
+            after_loss: None,
+            counted: Counted::Everybody,
+            usage: Some(Usage { total: 24, by_account: Some(by_account) }),
+            source: "@@global.max_connections".to_owned(),
+            raise: "SET GLOBAL max_connections = {};".to_owned(),
+        }
+    }
+
+    fn read(limits: Vec<Limit>) -> Result<Reading, Failure> {
+        Ok(Reading { limits, ..Reading::default() })
+    }
+
+    fn assess(check: &LimitCoversDemand, reading: Result<Reading, Failure>) -> Result<Vec<Finding>, CannotTell> {
+        check.assess(reading).findings
+    }
+
+    fn plain() -> serde_json::Value {
+        serde_json::json!({})
+    }
+
+    #[test]
+    fn a_limit_that_covers_workloads_others_and_reserve_is_a_pass() {
+        let check = check(plain(), demand());
+        let findings = assess(&check, read(vec![limit(74)])).unwrap();
+        assert!(findings[0].met, "{}", findings[0].observed);
+        assert!(findings[0].observed.contains("60 for workloads, 4 for others, 10 in reserve"));
+    }
+
+    #[test]
+    fn one_connection_less_is_a_fail_that_says_what_to_do() {
+        let check = check(plain(), demand());
+        let findings = assess(&check, read(vec![limit(73)])).unwrap();
+        assert!(!findings[0].met);
+        assert!(findings[0].observed.ends_with("1 too few. Largest: orders (ecs) 40, orders (eks) 20"));
+        let fix = findings[0].remediation.clone().unwrap();
+        assert_eq!(
+            fix.text,
+            "Raise max_connections of db from 73 to 74, or set the maximum pool size (maximumPoolSize) to 9 on orders \
+             (ecs) (now 10)."
+        );
+        assert_eq!(fix.command.as_deref(), Some("SET GLOBAL max_connections = 74;"));
+    }
+
+    #[test]
+    fn the_limit_that_binds_comes_first() {
+        let account = Limit {
+            name: "MAX_USER_CONNECTIONS".to_owned(),
+            counted: Counted::Account("app".to_owned()),
+            usage: Some(Usage { total: 20, by_account: None }),
+            ..limit(40)
+        };
+        let findings = assess(&check(plain(), demand()), read(vec![limit(200), account])).unwrap();
+        assert_eq!(findings.iter().map(|finding| finding.met).collect::<Vec<_>>(), [false, true]);
+        assert!(findings[0].observed.starts_with("MAX_USER_CONNECTIONS"));
+    }
+
+    #[test]
+    fn a_declared_limit_counts_beside_those_of_the_server() {
+        let check = check(serde_json::json!({ "limit": 50, "reserve": 0 }), demand());
+        let findings = assess(&check, read(vec![limit(200)])).unwrap();
+        assert!(!findings[0].met && findings[0].observed.starts_with("the declared limit of db is 50"));
+    }
+
+    #[test]
+    fn without_a_limit_a_user_or_a_bound_nothing_can_be_told() {
+        let reason = |check: &LimitCoversDemand, limits| assess(check, read(limits)).unwrap_err();
+        assert!(reason(&check(plain(), demand()), vec![]).detail.contains("declare it with `limit`"));
+        assert!(reason(&check(plain(), Demand::default()), vec![limit(500)]).detail.contains("no workload"));
+        let unclear = vec!["billing (eks): no bound".to_owned()];
+        let partial = Demand { unclear, ..demand() };
+        let found = reason(&check(plain(), partial.clone()), vec![limit(500)]);
+        assert_eq!(found.reason, Reason::InsufficientData);
+        assert!(found.detail.starts_with("billing (eks): no bound"));
+        // What is known is too much already: that is an answer.
+        assert!(!assess(&check(plain(), partial), read(vec![limit(60)])).unwrap()[0].met);
+    }
+
+    #[test]
+    fn a_usage_that_nobody_tells_must_be_declared() {
+        let silent = || read(vec![Limit { usage: None, ..limit(200) }]);
+        let found = assess(&check(plain(), demand()), silent()).unwrap_err();
+        assert!(found.detail.contains("declare it with `others`"));
+        assert!(assess(&check(serde_json::json!({ "others": 5 }), demand()), silent()).unwrap()[0].met);
+    }
+
+    #[test]
+    fn a_server_too_full_for_the_observer_fails_and_other_refusals_do_not_tell() {
+        let check = check(plain(), demand());
+        let refused = |kind| assess(&check, Err(Failure::Refused(Refusal { kind, detail: "refused".to_owned() })));
+        assert!(!refused(Kind::Limit(LimitKind::Server)).unwrap()[0].met);
+        assert_eq!(refused(Kind::Authentication).unwrap_err().reason, Reason::Forbidden);
+        assert_eq!(refused(Kind::Limit(LimitKind::Account)).unwrap_err().reason, Reason::Forbidden);
+        assert_eq!(refused(Kind::Unreachable).unwrap_err().reason, Reason::Unreachable);
+        assert_eq!(refused(Kind::Hang).unwrap_err().reason, Reason::Unreachable);
+    }
+}

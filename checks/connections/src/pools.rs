@@ -1,0 +1,385 @@
+//! How many connections one process opens to an endpoint, as far as its settings tell.
+
+use crate::settings::Engine;
+use crate::variables::{Variable, normalised};
+
+/// A setting that holds the size of a pool: its normalised name ends with `owner` and `size` together. What is left when
+/// `size` is taken away is the name of the data source that it belongs to.
+struct Key {
+    engine: Engine,
+    owner: &'static str,
+    size: &'static str,
+}
+
+const fn key(engine: Engine, owner: &'static str, size: &'static str) -> Key {
+    Key { engine, owner, size }
+}
+
+/// Every setting that is known. A longer one is the better match, so the order does not matter.
+const KEYS: &[Key] = &[
+    key(Engine::MySql, "", "hikarimaximumpoolsize"),
+    key(Engine::MySql, "", "tomcatmaxactive"),
+    key(Engine::MySql, "", "dbcp2maxtotal"),
+    key(Engine::MySql, "datasource", "jdbcmaxsize"),
+    key(Engine::MySql, "datasource", "maxpoolsize"),
+    key(Engine::MySql, "datasource", "maximumpoolsize"),
+    key(Engine::MySql, "db", "maxopenconns"),
+    key(Engine::MySql, "db", "maxopenconnections"),
+    key(Engine::MySql, "db", "maxconnections"),
+    key(Engine::MySql, "db", "maxconns"),
+    key(Engine::MySql, "db", "connectionlimit"),
+    key(Engine::MySql, "db", "pool"),
+    key(Engine::MySql, "db", "poolmax"),
+    key(Engine::MySql, "db", "poolsize"),
+    key(Engine::MySql, "db", "maxpoolsize"),
+    key(Engine::MySql, "database", "maxconnections"),
+    key(Engine::MySql, "database", "maxopenconns"),
+    key(Engine::MySql, "database", "pool"),
+    key(Engine::MySql, "database", "poolmax"),
+    key(Engine::MySql, "database", "poolsize"),
+    key(Engine::MySql, "database", "connectionlimit"),
+    key(Engine::MySql, "mysql", "maxconnections"),
+    key(Engine::MySql, "mysql", "maxopenconns"),
+    key(Engine::MySql, "mysql", "poolsize"),
+    key(Engine::MySql, "mysql", "connectionlimit"),
+    key(Engine::MySql, "sqlalchemy", "poolsize"),
+    key(Engine::MySql, "rails", "maxthreads"),
+    key(Engine::Redis, "redis", "lettucepoolmaxactive"),
+    key(Engine::Redis, "redis", "jedispoolmaxactive"),
+    key(Engine::Redis, "redis", "poolmaxactive"),
+    key(Engine::Redis, "redis", "maxconnections"),
+    key(Engine::Redis, "redis", "poolsize"),
+    key(Engine::Redis, "redis", "connectionpoolsize"),
+    key(Engine::RabbitMq, "rabbitmq", "cacheconnectionsize"),
+    key(Engine::RabbitMq, "rabbitmq", "maxconnections"),
+    key(Engine::RabbitMq, "rabbitmq", "poolsize"),
+    key(Engine::RabbitMq, "amqp", "maxconnections"),
+    key(Engine::RabbitMq, "amqp", "poolsize"),
+    key(Engine::ActiveMq, "activemq", "poolmaxconnections"),
+    key(Engine::ActiveMq, "activemq", "maxconnections"),
+    key(Engine::ActiveMq, "jms", "poolmaxconnections"),
+];
+
+/// Ends of the names of variables that hold an address; what is left names the data source. Longer ones first.
+const ADDRESS_ENDS: &[&str] = &[
+    "connectionstring",
+    "bootstrapservers",
+    "brokerurl",
+    "addresses",
+    "hostname",
+    "endpoint",
+    "jdbcurl",
+    "address",
+    "servers",
+    "server",
+    "nodes",
+    "hosts",
+    "host",
+    "url",
+    "uri",
+    "dsn",
+];
+
+/// Parameters of a connection URL that hold the size of a pool, normalised.
+const PARAMETERS: &[&str] =
+    &["connectionlimit", "maxpoolsize", "maximumpoolsize", "poolsize", "poolmaxsize", "maxopenconns", "poolmax"];
+
+/// What the settings tell about one data source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pool {
+    /// Its size, and where that is written.
+    Size { size: u64, at: String },
+    /// There is no upper bound.
+    Unbounded { why: String },
+    /// There is a setting, but its value cannot be read.
+    Unreadable { why: String },
+    /// Nothing; what the usual client of this kind does by itself.
+    Assumed { size: u64, client: &'static str },
+}
+
+/// A variable that names the endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reference<'a> {
+    pub variable: &'a Variable,
+    /// The name of the data source, normalised: `SPRING_DATASOURCE_URL` is of `springdatasource`.
+    pub source: String,
+}
+
+/// The name of the data source that a variable with an address belongs to.
+pub(crate) fn source_of(name: &str) -> String {
+    let name = normalised(name);
+    let end = ADDRESS_ENDS.iter().find(|end| name.ends_with(**end));
+    end.and_then(|end| name.strip_suffix(end)).map_or_else(|| name.clone(), str::to_owned)
+}
+
+/// The data sources among the variables that name an endpoint: those with a whole URL if there are any, because a host
+/// beside them is one of their parts.
+pub(crate) fn data_sources<'a>(references: Vec<Reference<'a>>) -> Vec<Reference<'a>> {
+    let is_url = |reference: &Reference<'_>| {
+        reference.variable.value.as_deref().is_some_and(|value| value.contains("://") || value.contains("@tcp("))
+    };
+    let any_url = references.iter().any(is_url);
+    let mut kept: Vec<Reference<'a>> = vec![];
+    for reference in references {
+        let is_known = kept.iter().any(|known| known.source == reference.source);
+        if !is_known && (!any_url || is_url(&reference)) {
+            kept.push(reference);
+        }
+    }
+    kept
+}
+
+/// The pool of one data source. `alone` says that no other endpoint of this engine is named in the container, so that a
+/// setting without a telling name can only be meant for this one.
+pub(crate) fn pool_of(engine: Engine, reference: &Reference<'_>, variables: &[Variable], alone: bool) -> Pool {
+    let value = reference.variable.value.as_deref().unwrap_or_default();
+    if let Some(size) = parameter(value) {
+        return pool_from(&size, &reference.variable.name, &reference.variable.at);
+    }
+    if is_migration(&reference.source) {
+        return Pool::Size { size: 1, at: format!("one connection for the migration of {}", reference.variable.at) };
+    }
+    let mut candidates = vec![];
+    for variable in variables {
+        if let Some((source, key)) = key_of(engine, &variable.name) {
+            candidates.push((variable, source, key));
+        }
+    }
+    let related = candidates.iter().filter(|(_, source, _)| is_related(source, &reference.source));
+    let best = related.max_by_key(|(_, source, key)| (source == &reference.source, source.len(), key.size.len()));
+    let chosen = match best {
+        Some(best) => Some(best),
+        None if alone => candidates.iter().max_by_key(|(variable, ..)| {
+            variable.value.as_deref().and_then(|value| value.trim().parse::<u64>().ok()).unwrap_or(u64::MAX)
+        }),
+        None => None,
+    };
+    match chosen {
+        Some((variable, _, key)) => of_variable(variable, key, variables),
+        None => by_default(engine, value, variables),
+    }
+}
+
+/// Processes in one container, each with pools of its own.
+pub(crate) fn processes(variables: &[Variable], arguments: &[Variable]) -> u64 {
+    let number = |text: &str| text.trim().parse::<u64>().ok().filter(|count| *count > 0);
+    let named = |name: &str| variables.iter().find(|known| known.name == name).and_then(|known| known.value.as_deref());
+    let of_gunicorn = named("GUNICORN_CMD_ARGS").into_iter();
+    let command_line: Vec<&str> = of_gunicorn
+        .chain(arguments.iter().filter_map(|argument| argument.value.as_deref()))
+        .flat_map(str::split_whitespace)
+        .collect();
+    let is_gunicorn = named("GUNICORN_CMD_ARGS").is_some() || command_line.iter().any(|word| word.contains("gunicorn"));
+    let of_words = command_line.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--workers=") {
+        Some(count) => number(count),
+        None if *word == "--workers" || (is_gunicorn && *word == "-w") => number(command_line.get(at + 1)?),
+        None => None,
+    });
+    of_words.or_else(|| named("WEB_CONCURRENCY").and_then(number)).unwrap_or(1)
+}
+
+fn key_of(engine: Engine, name: &str) -> Option<(String, &'static Key)> {
+    let name = normalised(name);
+    let keys = KEYS.iter().filter(|key| key.engine == engine);
+    let matching = keys.filter(|key| name.strip_suffix(key.size).is_some_and(|source| source.ends_with(key.owner)));
+    let best = matching.max_by_key(|key| key.owner.len() + key.size.len())?;
+    Some((name.strip_suffix(best.size)?.to_owned(), best))
+}
+
+fn is_related(one: &str, other: &str) -> bool {
+    !one.is_empty() && !other.is_empty() && (one.starts_with(other) || other.starts_with(one))
+}
+
+fn is_migration(source: &str) -> bool {
+    source.ends_with("flyway") || source.ends_with("liquibase")
+}
+
+fn of_variable(variable: &Variable, key: &Key, variables: &[Variable]) -> Pool {
+    let Some(value) = &variable.value else {
+        return Pool::Unreadable { why: format!("{} at {} comes from a secret", variable.name, variable.at) };
+    };
+    match pool_from(value, &variable.name, &variable.at) {
+        Pool::Size { size, at } if key.owner == "sqlalchemy" => {
+            let overflow = variables.iter().find(|known| normalised(&known.name).ends_with("sqlalchemymaxoverflow"));
+            let overflow = overflow.and_then(|known| known.value.as_deref()?.trim().parse().ok()).unwrap_or(10);
+            Pool::Size { size: size.saturating_add(overflow), at: format!("{at}, with an overflow of {overflow}") }
+        }
+        found => found,
+    }
+}
+
+fn pool_from(value: &str, name: &str, at: &str) -> Pool {
+    match value.trim().parse::<i64>() {
+        Ok(size) if size > 0 => Pool::Size { size: size.unsigned_abs(), at: format!("{name}={size} at {at}") },
+        Ok(size) => Pool::Unbounded { why: format!("{name}={size} at {at} stands for no bound") },
+        Err(_) => Pool::Unreadable { why: format!("{name} at {at} is not a number") },
+    }
+}
+
+fn parameter(url: &str) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find_map(|(name, value)| PARAMETERS.contains(&normalised(name).as_str()).then(|| value.to_owned()))
+}
+
+fn by_default(engine: Engine, value: &str, variables: &[Variable]) -> Pool {
+    let is_spring = variables.iter().any(|variable| normalised(&variable.name).starts_with("spring"));
+    let (size, client) = match engine {
+        Engine::MySql if value.contains("@tcp(") => {
+            return Pool::Unbounded {
+                why: "Go's database/sql opens any number unless SetMaxOpenConns is called".to_owned(),
+            };
+        }
+        Engine::MySql => (10, "HikariCP, like most pools"),
+        Engine::Redis if is_spring => (1, "Lettuce, which shares one"),
+        Engine::Redis => (8, "Jedis"),
+        Engine::RabbitMq if is_spring => (1, "Spring's CachingConnectionFactory"),
+        Engine::RabbitMq => (2, "one to publish and one to consume"),
+        Engine::ActiveMq => (1, "one shared connection, as CachingConnectionFactory and pooled-jms do"),
+    };
+    Pool::Assumed { size, client }
+}
+
+/// What the usual client of a kind does when nothing at all is known about it.
+pub(crate) fn assumed(engine: Engine) -> Pool {
+    by_default(engine, "", &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variable(name: &str, value: &str) -> Variable {
+        Variable { name: name.to_owned(), value: Some(value.to_owned()), at: "pod.yaml:7".to_owned() }
+    }
+
+    fn pool(engine: Engine, address: (&str, &str), others: &[(&str, &str)], alone: bool) -> Pool {
+        let address = variable(address.0, address.1);
+        let others: Vec<Variable> = others.iter().map(|(name, value)| variable(name, value)).collect();
+        let reference = Reference { source: source_of(&address.name), variable: &address };
+        pool_of(engine, &reference, &others, alone)
+    }
+
+    fn size(engine: Engine, address: (&str, &str), others: &[(&str, &str)]) -> Option<u64> {
+        match pool(engine, address, others, true) {
+            Pool::Size { size, .. } => Some(size),
+            _ => None,
+        }
+    }
+
+    const JDBC: (&str, &str) = ("SPRING_DATASOURCE_URL", "jdbc:mysql://db:3306/shop");
+
+    #[test]
+    fn the_settings_that_people_use_are_known() {
+        let db = ("DATABASE_URL", "mysql://app@db/shop");
+        let redis = ("SPRING_DATA_REDIS_HOST", "cache");
+        for (engine, address, name) in [
+            (Engine::MySql, JDBC, "SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE"),
+            (Engine::MySql, JDBC, "SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE"),
+            (Engine::MySql, JDBC, "spring.datasource.hikari.maximum-pool-size"),
+            (Engine::MySql, JDBC, "spring.datasource.hikari.maximumPoolSize"),
+            (Engine::MySql, JDBC, "SPRING_DATASOURCE_TOMCAT_MAXACTIVE"),
+            (Engine::MySql, JDBC, "SPRING_DATASOURCE_TOMCAT_MAX_ACTIVE"),
+            (Engine::MySql, JDBC, "SPRING_DATASOURCE_DBCP2_MAXTOTAL"),
+            (Engine::MySql, JDBC, "SPRING_DATASOURCE_DBCP2_MAX_TOTAL"),
+            (
+                Engine::MySql,
+                ("QUARKUS_DATASOURCE_JDBC_URL", "jdbc:mysql://db/shop"),
+                "QUARKUS_DATASOURCE_JDBC_MAX_SIZE",
+            ),
+            (Engine::MySql, db, "DB_POOL"),
+            (Engine::MySql, db, "DB_POOL_SIZE"),
+            (Engine::MySql, db, "DB_MAX_OPEN_CONNS"),
+            (Engine::MySql, db, "DB_CONNECTION_LIMIT"),
+            (Engine::MySql, db, "DATABASE_MAX_CONNECTIONS"),
+            (Engine::MySql, db, "DATABASE_POOL_SIZE"),
+            (Engine::MySql, db, "MYSQL_CONNECTION_LIMIT"),
+            (Engine::MySql, db, "RAILS_MAX_THREADS"),
+            (Engine::Redis, redis, "SPRING_DATA_REDIS_LETTUCE_POOL_MAXACTIVE"),
+            (Engine::Redis, redis, "SPRING_DATA_REDIS_LETTUCE_POOL_MAX_ACTIVE"),
+            (Engine::Redis, redis, "SPRING_REDIS_JEDIS_POOL_MAXACTIVE"),
+            (Engine::Redis, ("REDIS_URL", "redis://cache:6379"), "REDIS_MAX_CONNECTIONS"),
+            (Engine::RabbitMq, ("SPRING_RABBITMQ_ADDRESSES", "rabbit:5672"), "SPRING_RABBITMQ_CACHE_CONNECTION_SIZE"),
+            (Engine::ActiveMq, ("SPRING_ACTIVEMQ_BROKER_URL", "tcp://mq:61616"), "SPRING_ACTIVEMQ_POOL_MAXCONNECTIONS"),
+            (Engine::ActiveMq, ("SPRING_ACTIVEMQ_BROKERURL", "tcp://mq:61616"), "SPRING_ACTIVEMQ_POOL_MAX_CONNECTIONS"),
+        ] {
+            assert_eq!(size(engine, address, &[(name, "17")]), Some(17), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_size_in_the_url_comes_first() {
+        let prisma = ("DATABASE_URL", "mysql://app@db/shop?connection_limit=5&pool_timeout=2");
+        assert_eq!(size(Engine::MySql, prisma, &[("DB_POOL", "9")]), Some(5));
+    }
+
+    #[test]
+    fn each_data_source_has_its_own_pool() {
+        let settings =
+            [("ORDERS_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", "20"), ("BILLING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", "3")];
+        let address = |name| (name, "jdbc:mysql://db/x");
+        assert_eq!(size(Engine::MySql, address("ORDERS_DATASOURCE_URL"), &settings), Some(20));
+        assert_eq!(size(Engine::MySql, address("BILLING_DATASOURCE_JDBCURL"), &settings), Some(3));
+        // A source without a setting of its own, where another database is there too: nobody's pool is borrowed.
+        let found = pool(Engine::MySql, address("AUDIT_DATASOURCE_URL"), &settings, false);
+        assert!(matches!(found, Pool::Assumed { size: 10, .. }));
+        // Where this is the only database, the larger one is.
+        assert_eq!(size(Engine::MySql, address("AUDIT_DATASOURCE_URL"), &settings), Some(20));
+    }
+
+    #[test]
+    fn the_pool_of_another_engine_is_not_borrowed() {
+        let found = pool(Engine::Redis, ("REDIS_URL", "redis://cache"), &[("DB_POOL", "50")], true);
+        assert_eq!(found, Pool::Assumed { size: 8, client: "Jedis" });
+    }
+
+    #[test]
+    fn no_bound_is_said_and_never_guessed() {
+        let go = ("DSN", "app:pw@tcp(db:3306)/shop");
+        assert!(matches!(pool(Engine::MySql, go, &[], true), Pool::Unbounded { .. }));
+        assert_eq!(size(Engine::MySql, go, &[("DB_MAX_OPEN_CONNS", "25")]), Some(25));
+        assert!(matches!(pool(Engine::MySql, go, &[("DB_MAX_OPEN_CONNS", "0")], true), Pool::Unbounded { .. }));
+        let lettuce = [("SPRING_DATA_REDIS_LETTUCE_POOL_MAXACTIVE", "-1")];
+        assert!(matches!(pool(Engine::Redis, ("SPRING_DATA_REDIS_HOST", "c"), &lettuce, true), Pool::Unbounded { .. }));
+    }
+
+    #[test]
+    fn a_size_that_cannot_be_read_is_said() {
+        let settings = [("SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", "${POOL:10}")];
+        assert!(matches!(pool(Engine::MySql, JDBC, &settings, true), Pool::Unreadable { .. }));
+        let hidden = Variable { value: None, ..variable("SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", "") };
+        let address = variable(JDBC.0, JDBC.1);
+        let reference = Reference { source: source_of(JDBC.0), variable: &address };
+        assert!(matches!(pool_of(Engine::MySql, &reference, &[hidden], true), Pool::Unreadable { .. }));
+    }
+
+    #[test]
+    fn sqlalchemy_overflows_and_flyway_takes_one() {
+        let db = ("SQLALCHEMY_DATABASE_URI", "mysql+pymysql://db/shop");
+        assert_eq!(size(Engine::MySql, db, &[("SQLALCHEMY_POOL_SIZE", "5")]), Some(15));
+        let settings = [("SQLALCHEMY_POOL_SIZE", "5"), ("SQLALCHEMY_MAX_OVERFLOW", "0")];
+        assert_eq!(size(Engine::MySql, db, &settings), Some(5));
+        assert_eq!(size(Engine::MySql, ("SPRING_FLYWAY_URL", JDBC.1), &[]), Some(1));
+    }
+
+    #[test]
+    fn a_host_beside_a_url_is_the_same_source() {
+        let variables =
+            [variable("DB_HOST", "db"), variable("DB_URL", "mysql://db/x"), variable("READER_URL", "mysql://db/y")];
+        let references = variables.iter().map(|variable| Reference { source: source_of(&variable.name), variable });
+        let found = data_sources(references.collect());
+        assert_eq!(found.iter().map(|found| found.source.as_str()).collect::<Vec<_>>(), ["db", "reader"]);
+    }
+
+    #[test]
+    fn workers_multiply() {
+        let argument = |text| [variable("", text)];
+        assert_eq!(processes(&[variable("WEB_CONCURRENCY", "4")], &[]), 4);
+        assert_eq!(processes(&[variable("GUNICORN_CMD_ARGS", "--bind :80 --workers=3")], &[]), 3);
+        assert_eq!(processes(&[], &argument("gunicorn -w 5 app:app")), 5);
+        assert_eq!(processes(&[], &argument("java -w 5")), 1);
+        assert_eq!(processes(&[variable("WEB_CONCURRENCY", "x")], &[]), 1);
+    }
+}

@@ -1,0 +1,241 @@
+//! Amazon SQS: one test queue for each side, copies by sending again.
+//!
+//! Every send makes a new message id, so a copy with the same id cannot be forced from outside; schedules that need it
+//! are reported as not tried. In a FIFO queue every copy has a deduplication id of its own, or the broker would swallow
+//! it. That a copy arrived is seen from the queue's counts, all of them zero; they are approximate, hence the long floor.
+
+use super::lever::{WITHDRAW_MAX, carries_any};
+use super::{BrokerError, Depth, Lever, Outgoing, Sides};
+use crate::env::Env;
+use crate::schedule::{Identity, Side};
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
+use futures::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The longest one call may take, retries included.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a message stays hidden while it is looked at to see whose it is.
+const PEEK_SECONDS: i32 = 5;
+
+/// Amazon SQS.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Sqs {
+    /// The URL of each side's test queue.
+    pub queues: Sides<String>,
+    /// URLs of the queues that rejected messages end in. A message that arrives there during the check fails it.
+    #[serde(default)]
+    pub dead_letters: Vec<String>,
+}
+
+struct SqsLever {
+    settings: Sqs,
+    client: Client,
+    /// Without retries: a send that is repeated after a lost answer makes a copy that nobody asked for.
+    sender: Client,
+}
+
+impl Sqs {
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        None
+    }
+
+    pub(crate) async fn open(&self, env: &Env) -> Result<Box<dyn Lever>, BrokerError> {
+        let region = env.aws.region.clone().or_else(|| region_of(&self.queues.ecs));
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_LIMIT).build());
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region));
+        }
+        if let Some(keys) = &env.aws.credentials {
+            let session = keys.session_token.as_ref().map(|token| token.reveal().to_owned());
+            let secret = keys.secret_access_key.reveal();
+            loader =
+                loader.credentials_provider(Credentials::new(&keys.access_key_id, secret, session, None, "settings"));
+        }
+        let shared = loader.load().await;
+        let build = |retry: RetryConfig| {
+            let mut config = aws_sdk_sqs::config::Builder::from(&shared).retry_config(retry);
+            if let Some(url) = env.aws.endpoints.sqs.clone().or_else(|| private_origin(&self.queues.ecs)) {
+                config = config.endpoint_url(url);
+            }
+            Client::from_conf(config.build())
+        };
+        let (client, sender) = (build(RetryConfig::standard()), build(RetryConfig::disabled()));
+        Ok(Box::new(SqsLever { settings: self.clone(), client, sender }))
+    }
+}
+
+/// `eu-west-1` of `https://sqs.eu-west-1.amazonaws.com/…`.
+fn region_of(queue_url: &str) -> Option<String> {
+    let url = url::Url::parse(queue_url).ok()?;
+    let rest = url.host_str()?.strip_prefix("sqs.")?;
+    rest.split_once(".amazonaws.com").map(|(region, _)| region.to_owned())
+}
+
+/// Where a queue is that is not at one of AWS' public addresses.
+fn private_origin(queue_url: &str) -> Option<String> {
+    let url = url::Url::parse(queue_url).ok()?;
+    let host = url.host_str()?;
+    let public = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
+    (!public).then(|| url.origin().ascii_serialization())
+}
+
+/// The last part of a queue's URL: its name.
+fn name(queue_url: &str) -> &str {
+    queue_url.rsplit('/').next().unwrap_or(queue_url)
+}
+
+fn broker_error<E>(queue_url: &str, error: SdkError<E>) -> BrokerError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let queue = name(queue_url).to_owned();
+    if let Some(code) = error.as_service_error().and_then(|error| error.code()) {
+        let code = code.to_owned();
+        let message = error.message().unwrap_or("no message").to_owned();
+        let detail = format!("{code}: {message}");
+        return match code.rsplit(['.', '#']).next().unwrap_or_default() {
+            "NonExistentQueue" | "QueueDoesNotExist" => BrokerError::Queue { queue, detail },
+            "RequestThrottled" | "ThrottlingException" | "InternalFailure" | "InternalError" | "ServiceUnavailable" => {
+                BrokerError::Unreachable { broker: format!("SQS queue `{queue}`"), detail }
+            }
+            _ => BrokerError::Refused { broker: format!("SQS queue `{queue}`"), detail },
+        };
+    }
+    BrokerError::Unreachable { broker: format!("SQS queue `{queue}`"), detail: DisplayErrorContext(error).to_string() }
+}
+
+impl SqsLever {
+    async fn send(&self, side: Side, copy: &Outgoing) -> Result<(), BrokerError> {
+        let url = self.settings.queues.of(side);
+        let mut send = self.sender.send_message().queue_url(url).message_body(&copy.body);
+        for (name, value) in &copy.headers {
+            let attribute = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            let attribute = attribute.map_err(|error| BrokerError::Unsendable {
+                what: format!("attribute `{name}`"),
+                detail: error.to_string(),
+            })?;
+            send = send.message_attributes(name, attribute);
+        }
+        if url.ends_with(".fifo") {
+            send = send.message_group_id(&copy.key).message_deduplication_id(&copy.message_id);
+        }
+        send.send().await.map(drop).map_err(|error| broker_error(url, error))
+    }
+
+    async fn counts(&self, url: &str) -> Result<Depth, BrokerError> {
+        use QueueAttributeName as Name;
+        let names = [
+            Name::ApproximateNumberOfMessages,
+            Name::ApproximateNumberOfMessagesDelayed,
+            Name::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let request = self.client.get_queue_attributes().queue_url(url).set_attribute_names(Some(names.to_vec()));
+        let answer = request.send().await.map_err(|error| broker_error(url, error))?;
+        let count = |name: &Name| -> Result<u64, BrokerError> {
+            let text = answer.attributes().and_then(|attributes| attributes.get(name));
+            text.and_then(|text| text.parse().ok()).ok_or_else(|| BrokerError::Queue {
+                queue: crate::broker::sqs::name(url).to_owned(),
+                detail: format!("the answer has no {name}"),
+            })
+        };
+        let [visible, delayed, hidden] = [count(&names[0])?, count(&names[1])?, count(&names[2])?];
+        Ok(Depth { waiting: visible + delayed, in_flight: Some(hidden), consumers: None })
+    }
+
+    async fn withdraw_from(&self, url: &str, keys: &[String]) -> Result<u64, BrokerError> {
+        let mut taken = 0;
+        let mut looked_at = 0;
+        while looked_at < WITHDRAW_MAX && self.counts(url).await?.waiting > 0 {
+            let receive = self.client.receive_message().queue_url(url).max_number_of_messages(10);
+            let receive = receive.visibility_timeout(PEEK_SECONDS).wait_time_seconds(1);
+            let answer = receive.send().await.map_err(|error| broker_error(url, error))?;
+            let messages = answer.messages();
+            if messages.is_empty() {
+                break;
+            }
+            looked_at += messages.len();
+            for message in messages {
+                let own = carries_any(message.body().unwrap_or_default().as_bytes(), keys);
+                let (Some(handle), true) = (message.receipt_handle(), own) else { continue };
+                let delete = self.client.delete_message().queue_url(url).receipt_handle(handle);
+                delete.send().await.map_err(|error| broker_error(url, error))?;
+                taken += 1;
+            }
+        }
+        Ok(taken)
+    }
+}
+
+impl Lever for SqsLever {
+    fn identities(&self) -> &'static [Identity] {
+        &[Identity::NewId]
+    }
+
+    fn floor(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    fn witness(&self) -> &'static str {
+        "every send was answered; after each round the visible, delayed and in-flight counts of both queues were zero, so every copy was received and deleted"
+    }
+
+    fn queue(&self, side: Side) -> &str {
+        name(self.settings.queues.of(side))
+    }
+
+    fn publish<'a>(&'a self, side: Side, copy: &'a Outgoing) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(self.send(side, copy))
+    }
+
+    fn depth(&self, side: Side) -> BoxFuture<'_, Result<Depth, BrokerError>> {
+        Box::pin(self.counts(self.settings.queues.of(side)))
+    }
+
+    fn dead_letters(&self) -> BoxFuture<'_, Result<u64, BrokerError>> {
+        Box::pin(async {
+            let mut total = 0;
+            for url in &self.settings.dead_letters {
+                total += self.counts(url).await?.waiting;
+            }
+            Ok(total)
+        })
+    }
+
+    fn withdraw<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<u64, BrokerError>> {
+        Box::pin(async move {
+            let mut taken = 0;
+            let own = Side::BOTH.map(|side| self.settings.queues.of(side));
+            for url in own.into_iter().chain(&self.settings.dead_letters) {
+                taken += self.withdraw_from(url, keys).await?;
+            }
+            Ok(taken)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn region_and_endpoint_are_read_from_the_queues_url() {
+        let public = "https://sqs.eu-west-1.amazonaws.com/111122223333/orders-ecs";
+        assert_eq!(region_of(public).as_deref(), Some("eu-west-1"));
+        assert_eq!(private_origin(public), None);
+        let own = "http://127.0.0.1:9324/111122223333/orders-ecs";
+        assert_eq!(region_of(own), None);
+        assert_eq!(private_origin(own).as_deref(), Some("http://127.0.0.1:9324"));
+        assert_eq!(name(own), "orders-ecs");
+    }
+}

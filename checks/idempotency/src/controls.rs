@@ -1,0 +1,125 @@
+//! Controls against passes that prove nothing. Each must fire before a comparison counts; one that does not makes the
+//! answer "cannot tell".
+
+use crate::effects::Effects;
+use crate::oracle::Oracle;
+use crate::schedule::Side;
+use preflight_core::{CannotTell, Reason};
+
+fn failed(detail: String) -> CannotTell {
+    CannotTell::new(Reason::ControlFailed, detail)
+}
+
+/// Every probe changed when a message was handled, for every message in the list: `(before, after)`.
+pub(crate) fn probes_change(side: Side, before: &Effects, after: &Effects) -> Result<(), CannotTell> {
+    let blind = after.unchanged_since(before);
+    if blind.is_empty() {
+        return Ok(());
+    }
+    Err(failed(format!(
+        "{side}: a message was taken from the queue and {} did not change: the probe looks in the wrong place, or the consumer does not write there",
+        blind.join(", ")
+    )))
+}
+
+/// The probe of a key sees the messages with that key alone.
+pub(crate) fn probe_is_confined(before: &Effects, after_others: &Effects) -> Result<(), CannotTell> {
+    if before == after_others {
+        return Ok(());
+    }
+    Err(failed(format!(
+        "messages with other keys changed what is seen for a key that was not sent ({after_others}): the probe does not tell messages apart"
+    )))
+}
+
+/// One delivery to a side always has the same effects, and after masking they still differ from nothing.
+pub(crate) fn once_is_clear(oracle: &Oracle, side: Side, nothing: &Effects) -> Result<(), CannotTell> {
+    let once = match oracle.once(side) {
+        [] => return Err(failed(format!("{side}: no message was delivered once"))),
+        [once] => once,
+        [one, other, ..] => {
+            return Err(failed(format!(
+                "{side}: one delivery has not always the same effects: `{one}` and `{other}`; there is nothing to compare a duplicate with"
+            )));
+        }
+    };
+    let blind = once.unchanged_since(&oracle.mask().apply(nothing));
+    if blind.is_empty() {
+        return Ok(());
+    }
+    Err(failed(format!("{side}: nothing is left of {} after masking what differs between messages", blind.join(", "))))
+}
+
+/// The oracle would see a second effect of the same kind: every row twice differs from once, in every probe.
+pub(crate) fn double_is_seen(oracle: &Oracle, side: Side) -> Result<(), CannotTell> {
+    for once in oracle.once(side) {
+        for index in 0..once.0.len() {
+            let mut twice = once.clone();
+            let rows = twice.0[index].rows.clone();
+            twice.0[index].rows.extend(rows);
+            twice.0[index].rows.sort();
+            if oracle.differences(&[side], &twice).is_empty() {
+                return Err(failed(format!(
+                    "{side}: {} would look the same after a second effect",
+                    once.0[index].name
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effects::{Part, Row};
+
+    fn effects(rows: &[&str]) -> Effects {
+        let row = |value: &&str| {
+            let mut row = Row::new();
+            row.put("n", Some((*value).to_owned()));
+            row
+        };
+        Effects(vec![Part::canonical("payments", rows.iter().map(row).collect(), "pf-1")])
+    }
+
+    #[test]
+    fn a_probe_that_looks_elsewhere_is_noticed() {
+        assert!(probes_change(Side::Ecs, &effects(&[]), &effects(&["1"])).is_ok());
+        let error = probes_change(Side::Eks, &effects(&[]), &effects(&[])).unwrap_err();
+        assert_eq!(error.reason, Reason::ControlFailed);
+        assert!(error.detail.contains("payments"));
+    }
+
+    #[test]
+    fn a_probe_that_sees_every_message_is_noticed() {
+        assert!(probe_is_confined(&effects(&[]), &effects(&[])).is_ok());
+        assert!(probe_is_confined(&effects(&[]), &effects(&["1"])).is_err());
+    }
+
+    #[test]
+    fn a_mask_that_leaves_nothing_is_noticed() {
+        let aggregate = |n| (Side::Ecs, effects(&[n]));
+        let oracle = Oracle::learn(&[aggregate("1"), aggregate("2")]);
+        let error = once_is_clear(&oracle, Side::Ecs, &effects(&["0"])).unwrap_err();
+        assert!(error.detail.contains("after masking"), "{error}");
+        let oracle = Oracle::learn(&[aggregate("1"), aggregate("1")]);
+        assert!(once_is_clear(&oracle, Side::Ecs, &effects(&["0"])).is_ok());
+        assert!(once_is_clear(&oracle, Side::Ecs, &effects(&["1"])).is_err());
+        assert!(once_is_clear(&oracle, Side::Eks, &effects(&[])).is_err());
+    }
+
+    #[test]
+    fn a_consumer_that_is_not_deterministic_is_noticed() {
+        let oracle = Oracle::learn(&[(Side::Ecs, effects(&["1"])), (Side::Ecs, effects(&["1", "1"]))]);
+        assert!(once_is_clear(&oracle, Side::Ecs, &effects(&[])).unwrap_err().detail.contains("not always"));
+    }
+
+    #[test]
+    fn the_oracle_sees_a_second_effect() {
+        let oracle = Oracle::learn(&[(Side::Ecs, effects(&["1"])), (Side::Ecs, effects(&["2"]))]);
+        assert!(double_is_seen(&oracle, Side::Ecs).is_ok());
+        let empty = Oracle::learn(&[(Side::Ecs, effects(&[]))]);
+        assert!(double_is_seen(&empty, Side::Ecs).is_err());
+    }
+}

@@ -1,0 +1,239 @@
+//! Texts of the configuration into which a business key is put. They are checked where they are read, so that a mistake
+//! is reported with its place in the file, before anything runs.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+/// A text with `{key}` in it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub struct Template(String);
+
+/// A statement that reads rows and binds `:key`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub struct Query(String);
+
+/// A statement that takes rows away and binds `:key`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub struct Removal(String);
+
+/// Why a text of the configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// Without the key all messages would look alike.
+    #[error("the text must contain `{{key}}`, which is replaced by a key of the run's own")]
+    KeyMissing,
+    /// Without the parameter the statement would touch rows of others.
+    #[error("the statement must contain the parameter `:key`, which is bound to the run's own key")]
+    ParameterMissing,
+    /// Only reading is expected here.
+    #[error("the query must begin with SELECT or WITH, not with `{0}`")]
+    NotAQuery(String),
+    /// Only taking away is expected here.
+    #[error("the statement must begin with DELETE or UPDATE, not with `{0}`")]
+    NotARemoval(String),
+    /// The query would show one row where there are two.
+    #[error("the query must not contain {0}: it hides a second effect behind the first")]
+    HidesDuplicates(&'static str),
+}
+
+impl Template {
+    /// The text with the key in it.
+    #[must_use]
+    pub fn with(&self, key: &str) -> String {
+        self.0.replace("{key}", key)
+    }
+
+    /// The text as configured.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Query {
+    /// The statement as configured.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first table or view it reads, for messages to people.
+    #[must_use]
+    pub fn table(&self) -> Option<String> {
+        let mut words = words(&self.0).into_iter();
+        words.find(|word| word.eq_ignore_ascii_case("from"))?;
+        words.next()
+    }
+}
+
+impl Removal {
+    /// The statement as configured.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Template {
+    type Error = TemplateError;
+
+    fn try_from(text: String) -> Result<Self, TemplateError> {
+        if text.contains("{key}") { Ok(Self(text)) } else { Err(TemplateError::KeyMissing) }
+    }
+}
+
+impl TryFrom<String> for Query {
+    type Error = TemplateError;
+
+    fn try_from(text: String) -> Result<Self, TemplateError> {
+        let words = words(&text);
+        let first = words.first().map_or("", String::as_str);
+        if !["select", "with"].iter().any(|known| first.eq_ignore_ascii_case(known)) {
+            return Err(TemplateError::NotAQuery(first.to_owned()));
+        }
+        for hides in ["DISTINCT", "LIMIT", "UNION"] {
+            let all = words
+                .windows(2)
+                .any(|pair| pair[0].eq_ignore_ascii_case("union") && pair[1].eq_ignore_ascii_case("all"));
+            if words.iter().any(|word| word.eq_ignore_ascii_case(hides)) && !(hides == "UNION" && all) {
+                return Err(TemplateError::HidesDuplicates(hides));
+            }
+        }
+        if binds_key(&text) { Ok(Self(text)) } else { Err(TemplateError::ParameterMissing) }
+    }
+}
+
+impl TryFrom<String> for Removal {
+    type Error = TemplateError;
+
+    fn try_from(text: String) -> Result<Self, TemplateError> {
+        let words = words(&text);
+        let first = words.first().map_or("", String::as_str);
+        if !["delete", "update"].iter().any(|known| first.eq_ignore_ascii_case(known)) {
+            return Err(TemplateError::NotARemoval(first.to_owned()));
+        }
+        if binds_key(&text) { Ok(Self(text)) } else { Err(TemplateError::ParameterMissing) }
+    }
+}
+
+/// The statement without what stands in quotes.
+fn unquoted(statement: &str) -> String {
+    let mut quote = None;
+    let keep = |character: char| match quote {
+        Some(open) => {
+            if character == open {
+                quote = None;
+            }
+            ' '
+        }
+        None if matches!(character, '\'' | '"') => {
+            quote = Some(character);
+            ' '
+        }
+        None => character,
+    };
+    statement.chars().map(keep).collect()
+}
+
+/// The words of a statement outside of quotes; a name in backticks is one word, with its backticks taken off only where
+/// it stands alone, so that a column called `limit` is not the keyword.
+fn words(statement: &str) -> Vec<String> {
+    let separators = |character: char| character.is_whitespace() || matches!(character, '(' | ')' | ',' | ';' | '=');
+    unquoted(statement).split(separators).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+fn binds_key(statement: &str) -> bool {
+    let text = unquoted(statement);
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(":key") {
+        let after = rest[at + 4..].chars().next();
+        if !after.is_some_and(|next| next.is_alphanumeric() || next == '_') {
+            return true;
+        }
+        rest = &rest[at + 4..];
+    }
+    false
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! schema {
+    ($type:ty, $name:literal, $pattern:literal, $description:literal) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": $pattern, "description": $description })
+            }
+        }
+    };
+}
+
+schema!(Template, "Template", r"\{key\}", "A text in which `{key}` is replaced by a business key of the run's own.");
+schema!(
+    Query,
+    "Query",
+    r"^\s*([Ss][Ee][Ll][Ee][Cc][Tt]|[Ww][Ii][Tt][Hh])\b[\s\S]*:key\b",
+    "A SELECT in which `:key` is bound to the business key. DISTINCT, LIMIT and a plain UNION are refused: they hide a second effect."
+);
+schema!(
+    Removal,
+    "Removal",
+    r"^\s*([Dd][Ee][Ll][Ee][Tt][Ee]|[Uu][Pp][Dd][Aa][Tt][Ee])\b[\s\S]*:key\b",
+    "A DELETE or UPDATE in which `:key` is bound to the business key."
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(text: &str) -> Result<Query, TemplateError> {
+        Query::try_from(text.to_owned())
+    }
+
+    #[test]
+    fn a_template_needs_the_key() {
+        let template = Template::try_from("{\"id\":\"{key}\",\"again\":\"{key}\"}".to_owned()).unwrap();
+        assert_eq!(template.with("k1"), "{\"id\":\"k1\",\"again\":\"k1\"}");
+        assert_eq!(Template::try_from("{}".to_owned()), Err(TemplateError::KeyMissing));
+    }
+
+    #[test]
+    fn a_query_reads_by_key_and_shows_every_row() {
+        assert!(query("select a, `limit` from t where k = :key").is_ok());
+        assert!(query("SELECT 'LIMIT' FROM t WHERE k = :key AND x = 'DISTINCT'").is_ok());
+        assert!(query("SELECT a FROM t WHERE k = :key UNION ALL SELECT a FROM u WHERE k = :key").is_ok());
+        assert_eq!(query("SELECT a FROM t WHERE k = :key LIMIT 1"), Err(TemplateError::HidesDuplicates("LIMIT")));
+        assert_eq!(
+            query("SELECT COUNT(DISTINCT a) FROM t WHERE k=:key"),
+            Err(TemplateError::HidesDuplicates("DISTINCT"))
+        );
+        assert_eq!(query("SELECT a FROM t WHERE k = ':key'"), Err(TemplateError::ParameterMissing));
+        assert_eq!(query("SELECT a FROM t WHERE k = :keys"), Err(TemplateError::ParameterMissing));
+        assert_eq!(query("DELETE FROM t WHERE k = :key"), Err(TemplateError::NotAQuery("DELETE".to_owned())));
+    }
+
+    #[test]
+    fn a_removal_touches_the_runs_own_rows_alone() {
+        let removal = |text: &str| Removal::try_from(text.to_owned());
+        assert!(removal("DELETE FROM t WHERE k = :key").is_ok());
+        assert_eq!(removal("DELETE FROM t"), Err(TemplateError::ParameterMissing));
+        assert_eq!(removal("TRUNCATE t"), Err(TemplateError::NotARemoval("TRUNCATE".to_owned())));
+    }
+
+    #[test]
+    fn the_table_of_a_query_is_known() {
+        assert_eq!(query("SELECT a FROM payments WHERE k = :key").unwrap().table().as_deref(), Some("payments"));
+    }
+}

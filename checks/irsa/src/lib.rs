@@ -1,0 +1,1 @@
+//! Claim 1: which identity a pod really gets.

@@ -1,0 +1,294 @@
+//! The types of the inventory. Plain data; where it came from is in [`Sited::at`] and the fields `at`.
+
+use std::collections::BTreeMap;
+
+/// A value and where it stands: `path/file.yaml:12`, or `namespace/Kind/name@resourceVersion`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sited<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub at: String,
+}
+
+/// Everything that is deployed on both sides, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inventory {
+    /// The workloads of both sides, those that belong together as one, ordered by name.
+    pub workloads: Vec<Workload>,
+    /// Every ServiceAccount of the EKS side.
+    pub service_accounts: Vec<ServiceAccount>,
+    /// The number of nodes, if it is known.
+    pub nodes: Option<u64>,
+    /// Whether every object of the EKS side is known to be here, as in a live cluster. In manifests an object that is
+    /// missing may still exist.
+    pub is_whole: bool,
+    /// Every file that was read, in order.
+    pub sources: Vec<SourceFile>,
+    /// What was read and could not be understood, one line each with its place. Nothing is left out in silence.
+    pub notes: Vec<String>,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// The path as it was given.
+    pub path: String,
+    /// The SHA-256 of its bytes in hexadecimal.
+    pub sha256: String,
+}
+
+/// One service on one side or on both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workload {
+    /// Its name: the configured one, or that of the EKS workload, or that of the ECS service.
+    pub name: String,
+    /// What runs in ECS.
+    pub ecs: Option<EcsTask>,
+    /// What runs in EKS.
+    pub eks: Option<EksWorkload>,
+}
+
+/// A service of ECS with its task definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EcsTask {
+    /// The name of the service.
+    pub service: String,
+    /// Where the service stands.
+    pub at: String,
+    /// `desiredCount`, if a service was given.
+    pub desired: Option<Sited<u64>>,
+    /// The largest number that application autoscaling may set, if a scalable target was given.
+    pub autoscaled_max: Option<Sited<u64>>,
+    /// `deploymentConfiguration.maximumPercent`; 200 where the service does not say.
+    pub maximum_percent: Sited<u64>,
+    /// The task definition as `family:revision`, if it was given.
+    pub task_definition: Option<Sited<String>>,
+    /// `taskRoleArn`.
+    pub task_role_arn: Option<Sited<String>>,
+    /// The containers; empty if no task definition was given.
+    pub containers: Vec<Container>,
+}
+
+/// A workload of Kubernetes: whatever makes pods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EksWorkload {
+    /// The namespace; `default` where the manifest names none.
+    pub namespace: String,
+    /// For example `Deployment`.
+    pub kind: String,
+    /// The name.
+    pub name: String,
+    /// Where it stands.
+    pub at: String,
+    /// What governs the number of pods.
+    pub controller: Controller,
+    /// The HorizontalPodAutoscaler that names it.
+    pub autoscaler: Option<Autoscaler>,
+    /// The template of its pods.
+    pub pod: Pod,
+}
+
+impl EksWorkload {
+    /// `namespace/Kind/name`, as the configuration and the report write it.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        format!("{}/{}/{}", self.namespace, self.kind, self.name)
+    }
+}
+
+/// What governs a number of pods, in the words of Kubernetes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Controller {
+    /// A Deployment.
+    Deployment {
+        /// `spec.replicas`; 1 where it is absent.
+        replicas: Sited<u64>,
+        /// `maxSurge`; none with the strategy `Recreate`.
+        surge: Option<Sited<Surge>>,
+        /// Whether `spec.podReplacementPolicy` is `TerminationComplete`.
+        waits_for_termination: bool,
+    },
+    /// A StatefulSet.
+    StatefulSet {
+        /// `spec.replicas`; 1 where it is absent.
+        replicas: Sited<u64>,
+    },
+    /// A DaemonSet.
+    DaemonSet {
+        /// `maxSurge`.
+        surge: Sited<Surge>,
+    },
+    /// A Job.
+    Job {
+        /// `spec.parallelism`; 1 where it is absent.
+        parallelism: Sited<u64>,
+    },
+    /// A CronJob.
+    CronJob {
+        /// `parallelism` of the job template; 1 where it is absent.
+        parallelism: Sited<u64>,
+        /// `spec.concurrencyPolicy`.
+        overlap: Overlap,
+    },
+    /// A Pod on its own, or a ReplicaSet without a Deployment.
+    Bare {
+        /// How many.
+        replicas: Sited<u64>,
+    },
+}
+
+/// A number of pods or a part of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surge {
+    /// A number.
+    Count(u64),
+    /// A percentage.
+    Percent(u64),
+}
+
+/// What a CronJob does when its time has come and the last run is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// It starts another one; the default.
+    Allow,
+    /// It waits.
+    Forbid,
+    /// It ends the last run and starts another one.
+    Replace,
+}
+
+/// A HorizontalPodAutoscaler.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Autoscaler {
+    /// Its name.
+    pub name: String,
+    /// `minReplicas`; 1 where it is absent.
+    pub min: Sited<u64>,
+    /// `maxReplicas`.
+    pub max: Sited<u64>,
+}
+
+/// The template of pods.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pod {
+    /// Where the pod's spec begins.
+    pub at: String,
+    /// The pod's labels.
+    pub labels: BTreeMap<String, String>,
+    /// The pod's annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// `serviceAccountName`; none means `default`.
+    pub service_account: Option<Sited<String>>,
+    /// `automountServiceAccountToken`.
+    pub automount_token: Option<Sited<bool>>,
+    /// `securityContext.fsGroup`.
+    pub fs_group: Option<Sited<i64>>,
+    /// `securityContext.runAsUser`.
+    pub run_as_user: Option<Sited<i64>>,
+    /// `terminationGracePeriodSeconds`; 30 where it is absent.
+    pub grace_s: u64,
+    /// The containers.
+    pub containers: Vec<Container>,
+    /// The init containers, native sidecars included.
+    pub init_containers: Vec<Container>,
+    /// The volumes.
+    pub volumes: Vec<Volume>,
+}
+
+/// One container of either side.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// Where it begins.
+    pub at: String,
+    /// The image.
+    pub image: String,
+    /// The environment in order, `envFrom` and `environmentFiles` resolved as far as they can be.
+    pub env: Vec<EnvVar>,
+    /// `command` (`entryPoint` in ECS), then `args` (`command` in ECS).
+    pub arguments: Vec<Sited<String>>,
+    /// `securityContext.runAsUser`.
+    pub run_as_user: Option<Sited<i64>>,
+    /// Where the container sees which volume: mount path and name of the volume.
+    pub mounts: Vec<(String, String)>,
+    /// Whether it has a readiness probe (Kubernetes) or a health check (ECS).
+    pub has_readiness: bool,
+    /// Whether it is a native sidecar (an init container with `restartPolicy: Always`).
+    pub is_sidecar: bool,
+}
+
+/// One variable of an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvVar {
+    /// Its name.
+    pub name: String,
+    /// Its value, or why there is none here.
+    pub value: Value,
+    /// Where it stands.
+    pub at: String,
+}
+
+/// The value of a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// It is written down.
+    Plain(String),
+    /// It stands in a secret (Secret, Secrets Manager, Parameter Store), which this tool does not read. The text says
+    /// which one.
+    Secret(String),
+    /// It comes from something that is not here: a ConfigMap that is not in the manifests, a field of the running pod.
+    Unresolved(String),
+}
+
+impl EnvVar {
+    /// The value, if it is written down.
+    #[must_use]
+    pub fn plain(&self) -> Option<&str> {
+        match &self.value {
+            Value::Plain(value) => Some(value),
+            Value::Secret(_) | Value::Unresolved(_) => None,
+        }
+    }
+}
+
+/// A volume of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// The audiences, expirations in seconds and paths of projected ServiceAccount tokens in it.
+    pub tokens: Vec<(String, u64, String)>,
+    /// Where it stands.
+    pub at: String,
+}
+
+/// A ServiceAccount.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceAccount {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// Where it stands.
+    pub at: String,
+    /// Its annotations, each with its place.
+    pub annotations: BTreeMap<String, Sited<String>>,
+    /// `automountServiceAccountToken`.
+    pub automount_token: Option<Sited<bool>>,
+}
+
+impl Inventory {
+    /// The ServiceAccount, if it is here.
+    #[must_use]
+    pub fn service_account(&self, namespace: &str, name: &str) -> Option<&ServiceAccount> {
+        self.service_accounts.iter().find(|account| account.namespace == namespace && account.name == name)
+    }
+
+    /// The workload with this name.
+    #[must_use]
+    pub fn workload(&self, name: &str) -> Option<&Workload> {
+        self.workloads.iter().find(|workload| workload.name == name)
+    }
+}

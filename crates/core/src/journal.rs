@@ -1,0 +1,202 @@
+//! The journal: what a run creates on targets, written down before it is created.
+//!
+//! One JSON object a line, synced one by one, so that after SIGKILL `eks-preflight cleanup` knows what may be left. The
+//! journal holds names, never secrets; how to reach a target is in the configuration.
+
+use crate::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The largest journal that is read back.
+const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// One thing that a run created or was about to create.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// The run.
+    pub run_id: String,
+    /// Unique within the run.
+    pub id: u64,
+    /// What it is, `area.kind`, for example `idempotency.effects`.
+    pub kind: String,
+    /// The name of the endpoint or consumer in the configuration.
+    pub target: String,
+    /// What identifies it there.
+    pub name: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Line {
+    Created(Entry),
+    Removed { id: u64 },
+}
+
+/// Where a run writes down what it creates. Clones share one journal.
+#[derive(Clone)]
+pub struct Journal(Arc<Mutex<State>>);
+
+struct State {
+    run_id: String,
+    path: Option<PathBuf>,
+    file: Option<File>,
+    next: u64,
+    open: BTreeMap<u64, Entry>,
+}
+
+impl Journal {
+    /// A journal in a file, which is made when the first entry is written and removed when every entry was removed.
+    #[must_use]
+    pub fn at(path: &Path, run_id: &str) -> Self {
+        Self::new(Some(path.to_owned()), run_id)
+    }
+
+    /// A journal that ends with the process. For tests and for runs that create nothing.
+    #[must_use]
+    pub fn in_memory(run_id: &str) -> Self {
+        Self::new(None, run_id)
+    }
+
+    fn new(path: Option<PathBuf>, run_id: &str) -> Self {
+        let state = State { run_id: run_id.to_owned(), path, file: None, next: 1, open: BTreeMap::new() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// Writes down what is about to be created. Create it only after this returned, and hand the id to
+    /// [`Journal::removed`] once it is gone.
+    ///
+    /// # Errors
+    /// If the entry cannot be put on disk; nothing may be created then.
+    pub fn created(&self, kind: &str, target: &str, name: &str) -> io::Result<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = state.next;
+        let entry = Entry {
+            run_id: state.run_id.clone(),
+            id,
+            kind: kind.to_owned(),
+            target: target.to_owned(),
+            name: name.to_owned(),
+        };
+        state.append(&Line::Created(entry.clone()))?;
+        state.next += 1;
+        state.open.insert(id, entry);
+        Ok(id)
+    }
+
+    /// Writes down that something is gone. With the last one the file is gone, too.
+    ///
+    /// # Errors
+    /// If that cannot be put on disk; `cleanup` will then look for it once more, which does no harm.
+    pub fn removed(&self, id: u64) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.open.remove(&id);
+        if !state.open.is_empty() {
+            return state.append(&Line::Removed { id });
+        }
+        state.file = None;
+        match state.path.as_deref().map(std::fs::remove_file) {
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// What was created and not removed yet.
+    #[must_use]
+    pub fn open(&self) -> Vec<Entry> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).open.values().cloned().collect()
+    }
+}
+
+impl State {
+    fn append(&mut self, line: &Line) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        if self.file.is_none() {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            self.file = Some(OpenOptions::new().create(true).append(true).open(path)?);
+        }
+        let file = self.file.as_mut().expect("opened above");
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        file.write_all(text.as_bytes())?;
+        file.sync_data()
+    }
+}
+
+/// What a journal file says was created and not removed. A last line that was cut off by a crash is not an error: its
+/// entry was not created yet.
+///
+/// # Errors
+/// If the file cannot be read, is larger than 64 MiB, or a line before the last is not of a journal.
+pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
+    let file = File::open(path)?;
+    if file.metadata()?.len() > JOURNAL_BYTES_MAX {
+        return Err(io::Error::other(format!("the journal is larger than {JOURNAL_BYTES_MAX} bytes")));
+    }
+    let mut open = BTreeMap::new();
+    let mut broken = None;
+    for (number, line) in BufReader::new(file.take(JOURNAL_BYTES_MAX)).lines().enumerate() {
+        if let Some(number) = broken {
+            return Err(io::Error::other(format!("line {number} is not of a journal")));
+        }
+        match serde_json::from_str(&line?) {
+            Ok(Line::Created(entry)) => drop(open.insert((entry.run_id.clone(), entry.id), entry)),
+            Ok(Line::Removed { id }) => open.retain(|(_, known), _| *known != id),
+            Err(_) => broken = Some(number + 1),
+        }
+    }
+    Ok(open.into_values().collect())
+}
+
+/// The moment an entry was read belongs to nobody; kept here so that callers can name files by time.
+#[must_use]
+pub fn file_name(run_id: &str, started_at: Timestamp) -> String {
+    format!("{}-{run_id}.journal", started_at.to_string().replace([':', '.'], "-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_created_and_not_removed_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/run.journal");
+        let journal = Journal::at(&path, "run-1");
+        let first = journal.created("idempotency.effects", "orders", "key-1").unwrap();
+        let second = journal.created("idempotency.effects", "orders", "key-2").unwrap();
+        journal.removed(first).unwrap();
+        assert_eq!(read(&path).unwrap().iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["key-2"]);
+        journal.removed(second).unwrap();
+        assert!(!path.exists(), "an empty journal is no file");
+        assert!(journal.open().is_empty());
+    }
+
+    #[test]
+    fn a_line_cut_off_by_a_crash_is_no_error_and_a_foreign_file_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.journal");
+        let journal = Journal::at(&path, "run-1");
+        journal.created("idempotency.effects", "orders", "key-1").unwrap();
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str("{\"created\":{\"run");
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 1);
+        std::fs::write(&path, "once\nupon\na time").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("line 1"));
+    }
+
+    #[test]
+    fn nothing_may_be_created_when_the_journal_cannot_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let blocked = folder.path().join("file");
+        std::fs::write(&blocked, "").unwrap();
+        assert!(Journal::at(&blocked.join("run.journal"), "run-1").created("a.b", "c", "d").is_err());
+    }
+}

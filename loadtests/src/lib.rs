@@ -1,0 +1,1 @@
+//! Claim 4: the EKS side survives load, and autoscaling follows.

@@ -1,0 +1,2 @@
+//! The binary of eks-preflight.
+fn main() {}
