@@ -1,2 +1,4 @@
 //! The binary of eks-preflight.
+mod output;
+
 fn main() {}

@@ -1,0 +1,69 @@
+//! One file per report format. Every format is a pure function of a finished report.
+//!
+//! No format judges. [`View`] is what all of them share: each result with its level, and the verdict. It holds the one
+//! rule above all formats: nothing that did not run may read as passed.
+
+mod clean;
+mod json;
+mod text;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use anyhow::Context;
+use clean::clean;
+use preflight_report::Report;
+use std::str::FromStr;
+use view::View;
+
+/// A report format, by its word on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people, on a terminal or in a log.
+    Text,
+    /// The report itself.
+    Json,
+}
+
+impl Format {
+    /// Every format, in the order of the help.
+    pub(crate) const ALL: &[Self] = &[Self::Text, Self::Json];
+
+    /// The word on the command line.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = anyhow::Error;
+
+    fn from_str(word: &str) -> anyhow::Result<Self> {
+        let known = Self::ALL.iter().find(|format| format.as_str() == word);
+        known.copied().with_context(|| {
+            let words: Vec<_> = Self::ALL.iter().map(|format| format.as_str()).collect();
+            format!("`{}` is not a format; expected one of {}", clean(word), words.join(", "))
+        })
+    }
+}
+
+/// How text is laid out. The other formats do not look at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    /// Whether to write ANSI colours.
+    pub(crate) colour: bool,
+    /// The most columns of a line; only commands and links are never broken. At least 40.
+    pub(crate) width: usize,
+}
+
+/// A finished report in one format.
+pub(crate) fn render(format: Format, report: &Report, style: Style) -> String {
+    match format {
+        Format::Text => text::render(&View::of(report), style),
+        Format::Json => json::render(report),
+    }
+}

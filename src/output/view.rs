@@ -1,0 +1,171 @@
+//! What every format shows: each result with its level, and a verdict that plan and results agree with.
+
+use preflight_report::{CheckResult, Level, Outcome, Plan, Report, Verdict, summarise};
+use std::collections::BTreeMap;
+
+/// A report, ready to be shown.
+pub(super) struct View<'a> {
+    pub(super) report: &'a Report,
+    /// The report's verdict; `inconclusive` if plan and results do not give what the summary says.
+    pub(super) verdict: Verdict,
+    /// Whether every planned item has exactly one result and the run ended by itself.
+    pub(super) complete: bool,
+    /// Everything in the way of `go`, one line each, and failed advisory results.
+    pub(super) because: Vec<String>,
+    /// Every result, in the order of the report.
+    pub(super) cases: Vec<Case<'a>>,
+}
+
+/// One result and whether it decides.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) result: &'a CheckResult,
+    pub(super) level: Level,
+    pub(super) kind: Kind,
+}
+
+/// How a result is shown, the gravest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Required, and does not hold.
+    Failed,
+    /// Required, and could not be found out or was not looked at.
+    Open,
+    /// Advisory, and does not hold.
+    AdvisoryFailed,
+    /// Advisory, and could not be found out or was not looked at.
+    AdvisoryOpen,
+    /// Holds.
+    Passed,
+}
+
+impl Kind {
+    const fn of(outcome: Outcome, level: Level) -> Self {
+        match (outcome, level) {
+            (Outcome::Pass, _) => Self::Passed,
+            (Outcome::Fail, Level::Required) => Self::Failed,
+            (Outcome::Fail, Level::Advisory) => Self::AdvisoryFailed,
+            (_, Level::Required) => Self::Open,
+            (_, Level::Advisory) => Self::AdvisoryOpen,
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(report: &'a Report) -> Self {
+        let levels = levels(&report.plan);
+        let cases = report.results.iter().map(|result| {
+            // What nobody planned is shown as if it decided.
+            let key = (result.check.as_str(), result.subject.as_str());
+            let level = levels.get(&key).copied().unwrap_or(Level::Required);
+            Case { result, level, kind: Kind::of(result.outcome, level) }
+        });
+        let (stated, computed) = (&report.summary, summarise(&report.plan, &report.results));
+        let agrees = (stated.verdict, stated.complete, &stated.counts)
+            == (computed.verdict, computed.complete, &computed.counts);
+        let mut because = if agrees { stated.because.clone() } else { computed.because };
+        if !agrees {
+            let (stated, computed) = (stated.verdict, computed.verdict);
+            let line =
+                format!("the summary does not follow from plan and results: `{stated}` stated, `{computed}` found");
+            because.insert(0, line);
+        }
+        if let Some(cause) = &report.run.interrupted_by {
+            because.insert(0, format!("the run was interrupted by {cause}"));
+        }
+        Self {
+            report,
+            verdict: if agrees { stated.verdict } else { Verdict::Inconclusive },
+            complete: computed.complete && report.run.interrupted_by.is_none(),
+            because,
+            cases: cases.collect(),
+        }
+    }
+
+    /// The results that are shown in one way.
+    pub(super) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Case<'a>> {
+        self.cases.iter().filter(move |case| case.kind == kind)
+    }
+
+    /// The results by area, areas in the order in which they first appear.
+    pub(super) fn areas(&self) -> Vec<(&'a str, Vec<Case<'a>>)> {
+        let mut areas: Vec<(&str, Vec<Case<'_>>)> = vec![];
+        for case in &self.cases {
+            match areas.iter_mut().find(|(area, _)| *area == case.area()) {
+                Some((_, cases)) => cases.push(*case),
+                None => areas.push((case.area(), vec![*case])),
+            }
+        }
+        areas
+    }
+
+    /// How many results there are of an outcome.
+    pub(super) fn count(&self, outcome: Outcome) -> usize {
+        self.cases.iter().filter(|case| case.result.outcome == outcome).count()
+    }
+
+    /// The counts as one line.
+    pub(super) fn counts(&self) -> String {
+        let mut text = format!(
+            "{} planned: {} passed, {} failed, {} unknown, {} skipped",
+            self.report.plan.items.len(),
+            self.count(Outcome::Pass),
+            self.count(Outcome::Fail),
+            self.count(Outcome::Unknown),
+            self.count(Outcome::Skipped)
+        );
+        match self.of_kind(Kind::AdvisoryFailed).count() {
+            0 => {}
+            failed => text.push_str(&format!("; {failed} of the failed advisory")),
+        }
+        text
+    }
+
+    /// The step that the verdict is about.
+    pub(super) fn transition(&self) -> String {
+        let step = &self.report.subject.transition;
+        let from = if step.from.is_empty() { "the beginning" } else { &step.from };
+        format!("{from} → {}", step.to)
+    }
+
+    /// What the verdict is about besides the step: environment, cluster, account, region, as far as known.
+    pub(super) fn places(&self) -> Vec<(&'static str, &'a str)> {
+        let subject = &self.report.subject;
+        let cluster = [&subject.cluster.name, &subject.cluster.arn, &subject.cluster.uid]
+            .into_iter()
+            .find(|name| !name.is_empty());
+        let places = [
+            ("environment", subject.environment.as_str()),
+            ("cluster", cluster.map_or("", String::as_str)),
+            ("account", &subject.aws.account_id),
+            ("region", &subject.aws.region),
+        ];
+        places.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+    }
+}
+
+impl<'a> Case<'a> {
+    /// The part of the check's id before the point.
+    pub(super) fn area(&self) -> &'a str {
+        self.result.check.split_once('.').map_or(self.result.check.as_str(), |(area, _)| area)
+    }
+
+    /// The outcome with its reason, and `advisory` where it does not decide.
+    pub(super) fn state(&self) -> String {
+        let reason = self.result.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let advisory = if self.level == Level::Advisory { ", advisory" } else { "" };
+        format!("{}{reason}{advisory}", self.result.outcome)
+    }
+}
+
+/// The level of every planned item; of one planned twice, the stricter.
+fn levels(plan: &Plan) -> BTreeMap<(&str, &str), Level> {
+    let mut levels = BTreeMap::new();
+    for item in &plan.items {
+        let level = levels.entry((item.check.as_str(), item.subject.as_str())).or_insert(item.level);
+        if item.level == Level::Required {
+            *level = Level::Required;
+        }
+    }
+    levels
+}
