@@ -4,7 +4,9 @@
 //! rule above all formats: nothing that did not run may read as passed.
 
 mod clean;
+mod ctrf;
 mod json;
+mod junit;
 mod text;
 mod view;
 
@@ -24,17 +26,23 @@ pub(crate) enum Format {
     Text,
     /// The report itself.
     Json,
+    /// JUnit XML, for the test views of CI systems.
+    Junit,
+    /// The Common Test Report Format.
+    Ctrf,
 }
 
 impl Format {
     /// Every format, in the order of the help.
-    pub(crate) const ALL: &[Self] = &[Self::Text, Self::Json];
+    pub(crate) const ALL: &[Self] = &[Self::Text, Self::Json, Self::Junit, Self::Ctrf];
 
     /// The word on the command line.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
             Self::Json => "json",
+            Self::Junit => "junit",
+            Self::Ctrf => "ctrf",
         }
     }
 }
@@ -62,8 +70,11 @@ pub(crate) struct Style {
 
 /// A finished report in one format.
 pub(crate) fn render(format: Format, report: &Report, style: Style) -> String {
+    let view = View::of(report);
     match format {
-        Format::Text => text::render(&View::of(report), style),
+        Format::Text => text::render(&view, style),
         Format::Json => json::render(report),
+        Format::Junit => junit::render(&view),
+        Format::Ctrf => ctrf::render(&view),
     }
 }

@@ -27,6 +27,23 @@ pub(super) fn assert_committed(file: &str, text: &str) {
     assert!(std::fs::read_to_string(&path).unwrap() == text, "{file} is stale: run `make generated`, and look at it");
 }
 
+/// What another program says about a text on its standard input; nothing if there is no Python here.
+pub(super) fn python(program: &str, input: &str) -> Option<String> {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let mut child = Command::new("python3")
+        .args(["-c", program])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .inspect_err(|error| assert!(error.kind() == std::io::ErrorKind::NotFound, "{error}"))
+        .ok()?;
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "the other reader refuses it:\n{input}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
 #[test]
 fn the_generated_samples_of_text_are_current() {
     for (name, _) in SAMPLES {

@@ -4,7 +4,7 @@
 
 use super::Style;
 use super::clean::{clean, one_line};
-use super::view::{Case, Kind, View};
+use super::view::{Case, Kind, View, describe};
 use preflight_report::{CheckResult, Outcome, Verdict};
 use unicode_width::UnicodeWidthStr;
 
@@ -174,9 +174,7 @@ fn details(result: &CheckResult, page: &mut Page) {
         }
     }
     for evidence in &result.evidence {
-        let detail = if evidence.detail.is_empty() { String::new() } else { format!(": {}", evidence.detail) };
-        let cut = if evidence.truncated { " […]" } else { "" };
-        page.detail("evidence", &format!("{} {}{detail}{cut}", evidence.kind, evidence.reference));
+        page.detail("evidence", &describe(evidence));
     }
 }
 

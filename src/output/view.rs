@@ -1,6 +1,6 @@
 //! What every format shows: each result with its level, and a verdict that plan and results agree with.
 
-use preflight_report::{CheckResult, Level, Outcome, Plan, Report, Verdict, summarise};
+use preflight_report::{CheckResult, Evidence, Level, Outcome, Plan, Report, Verdict, problems_between, summarise};
 use std::collections::BTreeMap;
 
 /// A report, ready to be shown.
@@ -158,6 +158,37 @@ impl<'a> Case<'a> {
     }
 }
 
+impl Case<'_> {
+    /// Everything that is known about the result, as lines.
+    pub(super) fn text(&self) -> String {
+        let result = self.result;
+        let mut lines = vec![result.title.clone(), format!("outcome: {}", self.state())];
+        let mut add = |label: &str, text: &str| {
+            if !text.is_empty() {
+                lines.push(format!("{label}: {text}"));
+            }
+        };
+        add("observed", &result.observed);
+        add("expected", &result.expected);
+        if let Some(remediation) = &result.remediation {
+            add("remedy", &remediation.text);
+            add("command", remediation.command.as_deref().unwrap_or_default());
+            add("see", remediation.url.as_deref().unwrap_or_default());
+        }
+        for evidence in &result.evidence {
+            add("evidence", &describe(evidence));
+        }
+        lines.join("\n")
+    }
+}
+
+/// A piece of evidence: kind, place, what was there, and whether that is only a part.
+pub(super) fn describe(evidence: &Evidence) -> String {
+    let detail = if evidence.detail.is_empty() { String::new() } else { format!(": {}", evidence.detail) };
+    let cut = if evidence.truncated { " […]" } else { "" };
+    format!("{} {}{detail}{cut}", evidence.kind, evidence.reference)
+}
+
 /// The level of every planned item; of one planned twice, the stricter.
 fn levels(plan: &Plan) -> BTreeMap<(&str, &str), Level> {
     let mut levels = BTreeMap::new();
@@ -168,4 +199,47 @@ fn levels(plan: &Plan) -> BTreeMap<(&str, &str), Level> {
         }
     }
     levels
+}
+
+/// A case beside the results, for formats that know cases alone: without it an empty or cut list would look clean.
+pub(super) struct Gate {
+    pub(super) name: &'static str,
+    /// [`Kind::Passed`], [`Kind::Failed`] or [`Kind::Open`].
+    pub(super) kind: Kind,
+    pub(super) word: &'static str,
+    pub(super) text: String,
+}
+
+impl View<'_> {
+    /// The verdict and the completeness of the run as two cases.
+    pub(super) fn gates(&self) -> [Gate; 2] {
+        let kind = match self.verdict {
+            Verdict::Go => Kind::Passed,
+            Verdict::NoGo => Kind::Failed,
+            Verdict::Inconclusive => Kind::Open,
+        };
+        let verdict = Gate { name: "gate.verdict", kind, word: self.verdict.as_str(), text: self.because.join("\n") };
+        let mut problems = problems_between(&self.report.plan, &self.report.results);
+        problems
+            .extend(self.report.run.interrupted_by.iter().map(|cause| format!("the run was interrupted by {cause}")));
+        let (kind, word) = if self.complete { (Kind::Passed, "complete") } else { (Kind::Open, "incomplete") };
+        [verdict, Gate { name: "gate.completeness", kind, word, text: problems.join("\n") }]
+    }
+}
+
+/// Gives every case a name of its own: readers keep one of several cases with the same name.
+#[derive(Default)]
+pub(super) struct Names(BTreeMap<String, usize>);
+
+impl Names {
+    pub(super) fn unique(&mut self, name: String) -> String {
+        let mut candidate = name.clone();
+        while self.0.contains_key(&candidate) {
+            let times = self.0.entry(name.clone()).or_insert(1);
+            *times += 1;
+            candidate = format!("{name} #{times}");
+        }
+        self.0.insert(candidate.clone(), 1);
+        candidate
+    }
 }
