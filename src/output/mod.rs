@@ -5,8 +5,10 @@
 
 mod clean;
 mod ctrf;
+mod github;
 mod json;
 mod junit;
+mod markdown;
 mod text;
 mod view;
 
@@ -30,11 +32,15 @@ pub(crate) enum Format {
     Junit,
     /// The Common Test Report Format.
     Ctrf,
+    /// Markdown, for pull requests and chats.
+    Markdown,
+    /// Annotations of GitHub Actions; the job summary is [`github_summary`].
+    Github,
 }
 
 impl Format {
     /// Every format, in the order of the help.
-    pub(crate) const ALL: &[Self] = &[Self::Text, Self::Json, Self::Junit, Self::Ctrf];
+    pub(crate) const ALL: &[Self] = &[Self::Text, Self::Json, Self::Junit, Self::Ctrf, Self::Markdown, Self::Github];
 
     /// The word on the command line.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -43,6 +49,8 @@ impl Format {
             Self::Json => "json",
             Self::Junit => "junit",
             Self::Ctrf => "ctrf",
+            Self::Markdown => "markdown",
+            Self::Github => "github",
         }
     }
 }
@@ -76,5 +84,12 @@ pub(crate) fn render(format: Format, report: &Report, style: Style) -> String {
         Format::Json => json::render(report),
         Format::Junit => junit::render(&view),
         Format::Ctrf => ctrf::render(&view),
+        Format::Markdown => markdown::render(&view),
+        Format::Github => github::annotations(&view),
     }
+}
+
+/// What belongs into the file named by `GITHUB_STEP_SUMMARY`. Under 1 MiB.
+pub(crate) fn github_summary(report: &Report) -> String {
+    github::summary(&View::of(report))
 }
