@@ -6,6 +6,7 @@
 mod clean;
 mod ctrf;
 mod github;
+mod html;
 mod json;
 mod junit;
 mod markdown;
@@ -36,11 +37,14 @@ pub(crate) enum Format {
     Markdown,
     /// Annotations of GitHub Actions; the job summary is [`github_summary`].
     Github,
+    /// One page for a browser and for paper.
+    Html,
 }
 
 impl Format {
     /// Every format, in the order of the help.
-    pub(crate) const ALL: &[Self] = &[Self::Text, Self::Json, Self::Junit, Self::Ctrf, Self::Markdown, Self::Github];
+    pub(crate) const ALL: &[Self] =
+        &[Self::Text, Self::Json, Self::Junit, Self::Ctrf, Self::Markdown, Self::Github, Self::Html];
 
     /// The word on the command line.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -51,6 +55,7 @@ impl Format {
             Self::Ctrf => "ctrf",
             Self::Markdown => "markdown",
             Self::Github => "github",
+            Self::Html => "html",
         }
     }
 }
@@ -86,6 +91,7 @@ pub(crate) fn render(format: Format, report: &Report, style: Style) -> String {
         Format::Ctrf => ctrf::render(&view),
         Format::Markdown => markdown::render(&view),
         Format::Github => github::annotations(&view),
+        Format::Html => html::render(&view),
     }
 }
 

@@ -1,0 +1,284 @@
+//! HTML: one file that needs nothing else. It is read without scripts, prints, and follows the reader's light or dark.
+//!
+//! Any text of a report may come from a target, so every one is escaped, a link is one only if it is `http` or `https`,
+//! and the page forbids itself to load anything.
+
+mod picture;
+
+use super::clean::{clean, one_line};
+use super::view::{Case, Kind, View};
+use preflight_report::{Evidence, Level, Remediation};
+use std::fmt::Write;
+
+const STYLE: &str = include_str!("html.css");
+
+pub(super) fn render(view: &View<'_>) -> String {
+    let mut out = String::new();
+    begin(view, &mut out);
+    banner(view, &mut out);
+    overview(view, &mut out);
+    for (kind, heading) in [
+        (Kind::Failed, "Failed"),
+        (Kind::Open, "Not shown to hold"),
+        (Kind::AdvisoryFailed, "Failed, advisory"),
+        (Kind::AdvisoryOpen, "Not shown to hold, advisory"),
+    ] {
+        let cases: Vec<_> = view.of_kind(kind).collect();
+        if !cases.is_empty() {
+            let _ = write!(out, "<section><h2>{heading} <small>{}</small></h2>\n", cases.len());
+            cases.iter().for_each(|case| result(case, &mut out));
+            out.push_str("</section>\n");
+        }
+    }
+    out.push_str(&picture::headroom(&view.report.measurements));
+    out.push_str(&picture::latency(&view.report.measurements));
+    passed(view, &mut out);
+    beside_the_results(view, &mut out);
+    provenance(view, &mut out);
+    out.push_str("</main>\n</body>\n</html>\n");
+    out
+}
+
+fn begin(view: &View<'_>, out: &mut String) {
+    let title = text(&one_line(&format!("{}: {}", view.verdict, view.transition())));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+    let _ = write!(
+        out,
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"referrer\" content=\"no-referrer\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
+    );
+}
+
+fn banner(view: &View<'_>, out: &mut String) {
+    let verdict = view.verdict;
+    let _ = write!(
+        out,
+        "<header class=\"{verdict}\"><p>eks-preflight</p><h1>{verdict}</h1><p class=\"step value\">{}</p><p>{}</p></header>\n",
+        text(&view.transition()),
+        text(&view.counts())
+    );
+}
+
+fn overview(view: &View<'_>, out: &mut String) {
+    let run = &view.report.run;
+    let took = format!("{:.1} s", run.finished_at.since(run.started_at).as_secs_f64());
+    let (started, until) = (run.started_at.to_string(), run.not_after.to_string());
+    out.push_str("<div class=\"card\">");
+    out.push_str(&picture::outcomes(view));
+    out.push_str("</div>\n<div class=\"card\"><dl class=\"facts\">");
+    let mut facts = view.places();
+    facts.extend([("started", started.as_str()), ("took", &took), ("not to be acted on after", &until)]);
+    for (name, value) in facts {
+        let _ = write!(out, "<div><dt>{name}</dt><dd>{}</dd></div>", text(value));
+    }
+    out.push_str("</dl></div>\n");
+    if !view.because.is_empty() {
+        out.push_str("<section><h2>Because</h2><div class=\"card\"><ul class=\"because\">");
+        for reason in &view.because {
+            let _ = write!(out, "<li class=\"value\">{}</li>", text(reason));
+        }
+        out.push_str("</ul></div></section>\n");
+    }
+}
+
+fn result(case: &Case<'_>, out: &mut String) {
+    let result = case.result;
+    let class = if matches!(case.kind, Kind::Failed | Kind::AdvisoryFailed) { "fail" } else { "open" };
+    let _ = write!(out, "<article class=\"card result {class}\"><h3>{}", badge(class, result.outcome.as_str()));
+    if let Some(reason) = result.reason {
+        out.push_str(&badge(class, reason.as_str()));
+    }
+    if case.level == Level::Advisory {
+        out.push_str(&badge("advisory", "advisory"));
+    }
+    let _ = write!(
+        out,
+        "<span class=\"id\">{}</span> <span class=\"value\">{}</span></h3><p class=\"title value\">{}</p><dl class=\"detail\">",
+        text(&result.check),
+        text(&result.subject),
+        text(&result.title)
+    );
+    for (name, value) in [("observed", &result.observed), ("expected", &result.expected)] {
+        if !value.is_empty() {
+            let _ = write!(out, "<dt>{name}</dt><dd class=\"value\">{}</dd>", text(value));
+        }
+    }
+    if let Some(remediation) = &result.remediation {
+        remedy(remediation, out);
+    }
+    if !result.evidence.is_empty() {
+        out.push_str("<dt>evidence</dt><dd>");
+        result.evidence.iter().for_each(|piece| evidence(piece, out));
+        out.push_str("</dd>");
+    }
+    out.push_str("</dl></article>\n");
+}
+
+fn remedy(remediation: &Remediation, out: &mut String) {
+    let _ = write!(out, "<dt>remedy</dt><dd class=\"value remedy\">{}</dd>", text(&remediation.text));
+    if let Some(command) = &remediation.command {
+        let _ = write!(out, "<dt>command</dt><dd><pre>{}</pre></dd>", text(command));
+    }
+    if let Some(url) = &remediation.url {
+        let shown = text(url);
+        let link = if url.starts_with("https://") || url.starts_with("http://") {
+            format!("<a href=\"{shown}\" rel=\"noopener noreferrer\">{shown}</a>")
+        } else {
+            shown
+        };
+        let _ = write!(out, "<dt>see</dt><dd>{link}</dd>");
+    }
+}
+
+fn evidence(evidence: &Evidence, out: &mut String) {
+    let _ = write!(out, "<p class=\"evidence value\">{} <b>{}</b>", text(&evidence.kind), text(&evidence.reference));
+    if !evidence.detail.is_empty() {
+        let _ = write!(out, "\n{}", text(&evidence.detail));
+    }
+    out.push_str(if evidence.truncated { " […]</p>" } else { "</p>" });
+}
+
+fn passed(view: &View<'_>, out: &mut String) {
+    let areas = view
+        .areas()
+        .into_iter()
+        .map(|(area, cases)| (area, cases.into_iter().filter(|case| case.kind == Kind::Passed).collect::<Vec<_>>()));
+    for (area, cases) in areas.filter(|(_, cases)| !cases.is_empty()) {
+        let rows = cases.iter().map(|case| {
+            let advisory = if case.level == Level::Advisory { badge("advisory", "advisory") } else { String::new() };
+            let check =
+                format!("{}{advisory}<span class=\"id\">{}</span>", badge("pass", "pass"), text(&case.result.check));
+            [check, text(&case.result.subject), text(&case.result.observed)]
+        });
+        table(
+            &format!("Passed: {} <small>{}</small>", text(area), cases.len()),
+            ["check", "subject", "observed"],
+            rows,
+            out,
+        );
+    }
+}
+
+fn beside_the_results(view: &View<'_>, out: &mut String) {
+    let excluded = view.report.plan.excluded.iter().map(|excluded| {
+        [
+            format!("<span class=\"id\">{}</span>", text(&excluded.check)),
+            text(&excluded.subject),
+            text(&excluded.reason),
+        ]
+    });
+    table("Not in the plan", ["check", "subject", "why"], excluded, out);
+    let waivers = view.report.config.waivers.iter().map(|waiver| {
+        [
+            format!("<span class=\"id\">{}</span> {}", text(&waiver.check), text(&waiver.subject)),
+            format!("{} until {}", text(&waiver.owner), waiver.expires),
+            text(&waiver.reason),
+        ]
+    });
+    table("Waived: these do not decide", ["check", "owner", "why"], waivers, out);
+    let workloads = view.report.subject.workloads.iter().map(|workload| {
+        let sides = format!("ECS {} · EKS {}", or_none(&workload.ecs), or_none(&workload.eks));
+        [text(&workload.name), text(&sides), text(or_none(&workload.image_digest))]
+    });
+    table("Workloads", ["name", "sides", "image"], workloads, out);
+    let pins = view.report.pins.iter().map(|pin| {
+        let kind = serde_json::to_value(pin.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
+        [text(&pin.resource), kind.unwrap_or_default(), text(&pin.token)]
+    });
+    table("Versions that were looked at", ["resource", "kind", "version"], pins, out);
+}
+
+fn or_none(value: &str) -> &str {
+    if value.is_empty() { "–" } else { value }
+}
+
+/// Cells are HTML already.
+fn table(heading: &str, columns: [&str; 3], rows: impl Iterator<Item = [String; 3]>, out: &mut String) {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return;
+    }
+    let head = columns.map(|column| format!("<th>{column}</th>")).concat();
+    let _ = write!(out, "<section><h2>{heading}</h2><div class=\"card scroll\"><table class=\"rows\"><tr>{head}</tr>");
+    for row in rows {
+        let _ = write!(out, "<tr>{}</tr>", row.map(|cell| format!("<td class=\"value\">{cell}</td>")).concat());
+    }
+    out.push_str("</table></div></section>\n");
+}
+
+fn provenance(view: &View<'_>, out: &mut String) {
+    let report = view.report;
+    let _ = write!(
+        out,
+        "<footer class=\"value\">{} {} ({}) · run {} · attempt {} · {}\nconfiguration {}\nplan {}\nreport {}</footer>\n",
+        text(&report.tool.name),
+        text(&report.tool.version),
+        text(&report.tool.commit),
+        text(&report.run.id),
+        report.run.attempt,
+        text(&report.schema),
+        text(&report.config.sha256),
+        text(&report.plan.sha256),
+        text(&report.integrity.sha256)
+    );
+}
+
+fn badge(class: &str, word: &str) -> String {
+    format!("<span class=\"badge {class}\">{word}</span>")
+}
+
+/// A text of the report as HTML, for content and for attributes in double quotes.
+fn text(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    for character in clean(raw).chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{PLAIN, assert_committed, sample};
+    use super::super::{Format, render};
+
+    #[test]
+    fn the_generated_sample_of_html_is_current() {
+        assert_committed("no-go.html", &render(Format::Html, &sample("no-go"), PLAIN));
+    }
+
+    #[test]
+    fn a_hostile_text_stays_text_and_a_hostile_link_is_none() {
+        let mut report = sample("no-go");
+        let attack = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>";
+        report.results[2].observed = attack.to_owned();
+        report.results[2].remediation.as_mut().unwrap().url = Some("javascript:alert(3)".to_owned());
+        report.subject.transition.to = attack.to_owned();
+        report.subject.environment = attack.to_owned();
+        let measured = report.measurements["connections"].as_object_mut().unwrap();
+        let value = measured["mariadb.internal:3306"].take();
+        measured.insert(attack.to_owned(), value);
+        let html = render(Format::Html, &report, PLAIN);
+        assert!(!html.contains("<script") && !html.contains("<img") && !html.contains("href=\"javascript"));
+        assert!(html.contains("&quot;&gt;&lt;script&gt;alert(1)"));
+    }
+
+    #[test]
+    fn nothing_is_loaded_from_elsewhere() {
+        let html = render(Format::Html, &sample("no-go"), PLAIN);
+        assert!(html.contains("default-src 'none'"));
+        for loading in [" src=", "url(", "@import", "<script", "<iframe"] {
+            assert!(!html.contains(loading), "{loading}");
+        }
+    }
+}
