@@ -1,4 +1,96 @@
-//! The binary of eks-preflight.
-mod output;
+//! `eks-preflight`: arguments, configuration, plan, run, report, exit code. What is true is found out by the checks, and
+//! what it means is decided in the report crate; nothing is judged here.
 
-fn main() {}
+mod areas;
+mod catalogue;
+mod cleanup;
+mod cli;
+mod commands;
+mod config;
+mod doctor;
+mod init;
+mod inspect;
+mod output;
+mod pattern;
+mod plan;
+mod progress;
+mod reports;
+mod run;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use preflight_report::ExitCode;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// How long work that ignores its end may hold up the end of the program.
+const SHUTDOWN_LIMIT: Duration = Duration::from_millis(500);
+
+fn main() -> std::process::ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        // The message may quote data, secrets included; the place does not.
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        output::complain(&format!("internal error at {place}"));
+    }));
+    let cli = Cli::parse();
+    let code = match std::panic::catch_unwind(|| start(cli)) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            output::complain(&format!("error: {error:#}"));
+            failure_code(&error)
+        }
+        Err(_) => ExitCode::Internal,
+    };
+    std::process::ExitCode::from(code.code())
+}
+
+/// Everything that is wrong before a run begins is wrong with what this tool was told, unless it says otherwise.
+fn failure_code(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref::<ToolFailure>() {
+        Some(_) => ExitCode::Internal,
+        None => ExitCode::Usage,
+    }
+}
+
+/// This tool failed, not what it was told.
+#[derive(Debug, Clone, Copy)]
+struct ToolFailure;
+
+impl std::fmt::Display for ToolFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("eks-preflight itself failed")
+    }
+}
+
+fn start(cli: Cli) -> anyhow::Result<ExitCode> {
+    let style = output::Style::of(cli.no_color, std::io::stdout().is_terminal());
+    match cli.command {
+        Command::Init(args) => init::init(&args),
+        Command::Lint(args) => commands::lint(&args),
+        Command::Plan(args) => commands::plan(&args),
+        Command::Run(args) => asynchronous(run::run(&args, style)),
+        Command::Report(command) => reports::report(&command, style),
+        Command::Inspect(command) => inspect::inspect(&command),
+        Command::Explain(args) => catalogue::explain(&args),
+        Command::List(args) => catalogue::list(&args),
+        Command::Schema { of } => commands::schema(of),
+        Command::Cleanup(args) => asynchronous(cleanup::cleanup(&args)),
+        Command::Doctor(args) => asynchronous(doctor::doctor(&args)),
+        Command::Completions { shell } => commands::completions(shell),
+        Command::Man => commands::man(),
+    }
+}
+
+fn asynchronous(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    // One TLS stack and one crypto provider for every client of every check.
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a crypto provider was installed already").context(ToolFailure))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| anyhow::Error::new(error).context(ToolFailure))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(SHUTDOWN_LIMIT);
+    done
+}

@@ -10,6 +10,7 @@ mod html;
 mod json;
 mod junit;
 mod markdown;
+mod stream;
 mod text;
 mod view;
 
@@ -20,6 +21,7 @@ use anyhow::Context;
 use clean::clean;
 use preflight_report::Report;
 use std::str::FromStr;
+pub(crate) use stream::{complain, deliver, say, say_json};
 use view::View;
 
 /// A report format, by its word on the command line.
@@ -60,6 +62,12 @@ impl Format {
     }
 }
 
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 impl FromStr for Format {
     type Err = anyhow::Error;
 
@@ -72,6 +80,9 @@ impl FromStr for Format {
     }
 }
 
+/// The widest lines, and those where nobody knows how wide the terminal is.
+const WIDTH: usize = 110;
+
 /// How text is laid out. The other formats do not look at it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
@@ -79,6 +90,17 @@ pub(crate) struct Style {
     pub(crate) colour: bool,
     /// The most columns of a line; only commands and links are never broken. At least 40.
     pub(crate) width: usize,
+}
+
+impl Style {
+    /// For standard output: colours on a terminal that can show them, unless somebody does not want any.
+    #[expect(clippy::disallowed_methods, reason = "a terminal says in the environment what it can do")]
+    pub(crate) fn of(no_color: bool, is_terminal: bool) -> Self {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let width = console::Term::stdout().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
+        Self { colour: is_terminal && !no_color && !is_set("NO_COLOR") && !is_dumb, width: width.clamp(40, WIDTH) }
+    }
 }
 
 /// A finished report in one format.

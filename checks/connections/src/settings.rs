@@ -59,6 +59,14 @@ pub struct Endpoint {
     pub reserve: Option<u64>,
 }
 
+impl Endpoint {
+    /// Host and port of the address, with the engine's usual port where none is written; nothing if it is no address.
+    #[must_use]
+    pub fn host_and_port(&self) -> Option<(String, u16)> {
+        crate::address::Address::of(self).map(|address| (address.host, address.port))
+    }
+}
+
 /// The kind of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

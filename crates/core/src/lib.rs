@@ -23,6 +23,6 @@ pub use journal::Journal;
 pub use judge::judge;
 pub use phase::{PHASES, Phase, Phases};
 pub use scope::{Event, Scope};
-pub use secret::Secret;
+pub use secret::{Secret, secrets_from};
 
 pub use preflight_report::{Evidence, Finding, Level, Outcome, Pin, PinKind, Reason, Remediation, Timestamp};

@@ -3,10 +3,11 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The largest file that a secret is read from.
 const FILE_BYTES_MAX: u64 = 65_536;
@@ -43,6 +44,20 @@ impl Serialize for Secret {
     }
 }
 
+thread_local! {
+    /// Where relative paths of secret files begin while a configuration is read.
+    static FOLDER: RefCell<PathBuf> = const { RefCell::new(PathBuf::new()) };
+}
+
+/// Reads something in which the paths of secret files are relative to a folder, that of the configuration. Outside of it
+/// they are relative to the working directory.
+pub fn secrets_from<T>(folder: &Path, read: impl FnOnce() -> T) -> T {
+    let before = FOLDER.replace(folder.to_owned());
+    let done = read();
+    FOLDER.set(before);
+    done
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InFile {
@@ -76,7 +91,8 @@ impl<'de> Deserialize<'de> for Secret {
 
 fn read(source: &InFile) -> std::io::Result<Secret> {
     let mut text = String::new();
-    File::open(&source.file)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    let path = FOLDER.with_borrow(|folder| folder.join(&source.file));
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(std::io::Error::other(format!("larger than {FILE_BYTES_MAX} bytes")));
     }
@@ -123,6 +139,15 @@ mod tests {
         std::fs::write(&path, "hunter2\r\n").unwrap();
         let secret: Secret = serde_json::from_value(serde_json::json!({ "file": path })).unwrap();
         assert_eq!(secret.reveal(), "hunter2");
+    }
+
+    #[test]
+    fn a_relative_path_begins_at_the_folder_of_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("password"), "hunter2").unwrap();
+        let read = || serde_json::from_str::<Secret>(r#"{"file":"password"}"#);
+        assert_eq!(secrets_from(folder.path(), read).unwrap().reveal(), "hunter2");
+        assert!(read().is_err());
     }
 
     #[test]

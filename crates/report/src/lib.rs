@@ -14,6 +14,7 @@
 
 mod digest;
 mod exit;
+mod finding;
 mod outcome;
 mod read;
 mod report;
@@ -27,14 +28,14 @@ mod schema;
 
 pub use digest::{sha256_hex, sha256_of};
 pub use exit::ExitCode;
+pub use finding::{Evidence, Finding, Remediation};
 pub use outcome::{Level, Outcome, Reason, Verdict};
 pub use read::{ReadError, read};
 pub use report::{
-    Aws, CheckResult, Cluster, Config, ConfigSource, Counts, Evidence, Excluded, Finding, Integrity, Pin, PinKind,
-    Plan, PlanItem, Remediation, Report, Run, SCHEMA, SCHEMA_VERSION, Subject, SubjectWorkload, Summary, Tool,
-    Transition, Waiver,
+    Aws, CheckResult, Cluster, Config, ConfigSource, Counts, Excluded, Integrity, Pin, PinKind, Plan, PlanItem, Report,
+    Run, SCHEMA, SCHEMA_VERSION, Subject, SubjectWorkload, Summary, Tool, Transition, Waiver,
 };
-pub use summary::{problems_between, seal, summarise, verdict};
+pub use summary::{plan_sha256, problems_between, seal, summarise, verdict};
 pub use timestamp::{Timestamp, TimestampError};
 pub use verify::{Expected, Problem, verify};
 pub use write::{WriteError, to_json, write};

@@ -100,6 +100,12 @@ pub(crate) fn plan_digest(plan: &Value) -> String {
     sha256_of(&json!({ "items": plan["items"], "excluded": plan["excluded"] }))
 }
 
+/// The digest over a plan's items and exclusions, as a sealed report carries it.
+#[must_use]
+pub fn plan_sha256(plan: &Plan) -> String {
+    plan_digest(&serde_json::to_value(plan).unwrap_or(Value::Null))
+}
+
 /// The digest over a whole document without its `integrity`.
 pub(crate) fn document_digest(document: &Value) -> String {
     let mut document = document.clone();
@@ -114,7 +120,7 @@ pub(crate) fn document_digest(document: &Value) -> String {
 #[must_use]
 pub fn seal(mut report: Report) -> Report {
     let value = |report: &Report| serde_json::to_value(report).unwrap_or(Value::Null);
-    report.plan.sha256 = plan_digest(&value(&report)["plan"]);
+    report.plan.sha256 = plan_sha256(&report.plan);
     report.summary = summarise(&report.plan, &report.results);
     report.integrity = Integrity { sha256: document_digest(&value(&report)) };
     report

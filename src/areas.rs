@@ -1,0 +1,105 @@
+//! The catalogue: the areas, and what the checks of each need to know.
+
+use crate::config::{Config, Workload};
+use preflight_cluster::Inventory;
+use preflight_connections::settings::{Endpoint, Tls};
+use preflight_core::{Entry, Item, Meta};
+use std::sync::Arc;
+
+/// What the checks of every area need to know.
+pub(crate) struct Areas {
+    pub irsa: preflight_irsa::Env,
+    pub idempotency: preflight_idempotency::Env,
+    pub connections: preflight_connections::Env,
+    pub load: preflight_load::Env,
+}
+
+/// The areas with what their checks are about.
+pub(crate) const AREAS: &[(&str, &str)] = &[
+    ("irsa", "Pods get the IAM role they should"),
+    ("idempotency", "Consumers survive duplicated, reordered and interrupted delivery"),
+    ("connections", "Connection limits hold with every workload running twice"),
+    ("load", "The EKS side survives load, and autoscaling follows"),
+];
+
+/// Every check.
+pub(crate) fn metas() -> impl Iterator<Item = &'static Meta> {
+    fn of<E>(entries: &'static [Entry<E>]) -> impl Iterator<Item = &'static Meta> {
+        entries.iter().map(|entry| entry.meta)
+    }
+    of(preflight_irsa::CATALOGUE)
+        .chain(of(preflight_idempotency::CATALOGUE))
+        .chain(of(preflight_connections::CATALOGUE))
+        .chain(of(preflight_load::CATALOGUE))
+}
+
+impl Areas {
+    /// Puts together what a configuration and an inventory say.
+    pub(crate) fn new(config: &Config, inventory: Inventory) -> Self {
+        let inventory = Arc::new(inventory);
+        let expected = |workload: &Workload| preflight_irsa::Expected {
+            workload: workload.name.clone(),
+            role_arn: workload.role.clone(),
+            artifacts: workload.artifacts.clone(),
+        };
+        let uses = |workload: &Workload| {
+            let name = workload.name.clone();
+            workload.uses.iter().map(move |one| (name.clone(), one.clone())).collect::<Vec<_>>()
+        };
+        Self {
+            irsa: preflight_irsa::Env {
+                inventory: Arc::clone(&inventory),
+                settings: config.irsa.clone(),
+                aws: config.aws.clone(),
+                cluster: config.cluster.clone(),
+                workloads: config.workloads.iter().map(expected).collect(),
+            },
+            idempotency: preflight_idempotency::Env {
+                settings: config.idempotency.clone(),
+                endpoints: config.endpoints.iter().map(for_idempotency).collect(),
+                aws: config.aws.clone(),
+            },
+            connections: preflight_connections::Env {
+                inventory: Arc::clone(&inventory),
+                endpoints: config.endpoints.clone(),
+                settings: config.connections.clone(),
+                uses: config.workloads.iter().flat_map(uses).collect(),
+            },
+            load: preflight_load::Env { inventory, settings: config.load.clone() },
+        }
+    }
+
+    /// Every subject of every check, in the order of the catalogue.
+    pub(crate) fn items(&self) -> Vec<(&'static Meta, Item)> {
+        fn of<E>(entries: &'static [Entry<E>], env: &E, all: &mut Vec<(&'static Meta, Item)>) {
+            for entry in entries {
+                all.extend((entry.items)(env).into_iter().map(|item| (entry.meta, item)));
+            }
+        }
+        let mut all = vec![];
+        of(preflight_irsa::CATALOGUE, &self.irsa, &mut all);
+        of(preflight_idempotency::CATALOGUE, &self.idempotency, &mut all);
+        of(preflight_connections::CATALOGUE, &self.connections, &mut all);
+        of(preflight_load::CATALOGUE, &self.load, &mut all);
+        all
+    }
+}
+
+fn for_idempotency(endpoint: &Endpoint) -> preflight_idempotency::Endpoint {
+    // The configuration was refused if it is no address.
+    let (host, port) = endpoint.host_and_port().unwrap_or_default();
+    preflight_idempotency::Endpoint {
+        name: endpoint.name.clone(),
+        host,
+        port,
+        username: endpoint.username.clone(),
+        password: endpoint.password.clone(),
+        database: endpoint.database.clone(),
+        vhost: endpoint.vhost.clone(),
+        tls: match &endpoint.tls {
+            Tls::Off => preflight_idempotency::Tls::Off,
+            Tls::System => preflight_idempotency::Tls::System,
+            Tls::Authority(path) => preflight_idempotency::Tls::Authority(path.clone()),
+        },
+    }
+}

@@ -1,0 +1,154 @@
+//! The small commands: `lint`, `plan`, `schema`, `completions`, `man`.
+
+use crate::areas::Areas;
+use crate::cli::{Answer, Cli, ConfigArgs, PlanArgs, SchemaOf};
+use crate::config::CONFIG_SCHEMA;
+use crate::output::{complain, say, say_json};
+use crate::plan::{Choice, Planned, Step};
+use crate::run::{configuration, inventory};
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+use preflight_core::{Level, Permission};
+use preflight_report::{ExitCode, REPORT_SCHEMA};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+/// Checks the configuration and what it names, and nothing else.
+pub(crate) fn lint(args: &ConfigArgs) -> Result<ExitCode> {
+    let loaded = configuration(&args.config)?;
+    let inventory = inventory(&loaded)?;
+    let phases: Vec<String> = loaded.phases.names().map(str::to_owned).collect();
+    for note in &inventory.notes {
+        complain(&format!("note: {note}"));
+    }
+    for mistake in &loaded.warnings {
+        complain(&format!("warning: {}:{}:{}: {}", args.config.display(), mistake.line, mistake.column, mistake.text));
+    }
+    let workloads = inventory.workloads.len();
+    let areas = Areas::new(&loaded.config, inventory);
+    let last = phases.last().cloned().unwrap_or_default();
+    let planned = Planned::new(&loaded, &areas, &Choice { to: last, ..Choice::default() })?;
+    complain(&format!("{}: no mistake; {workloads} workloads, {} checks", args.config.display(), planned.steps.len()));
+    Ok(ExitCode::Go)
+}
+
+/// Says what a run would do.
+pub(crate) fn plan(args: &PlanArgs) -> Result<ExitCode> {
+    let loaded = configuration(&args.config.config)?;
+    let inventory = inventory(&loaded)?;
+    let notes = inventory.notes.clone();
+    let areas = Areas::new(&loaded.config, inventory);
+    let choice =
+        Choice { to: args.choice.to.clone(), only: args.choice.only.clone(), consent: args.choice.consent.clone() };
+    let planned = Planned::new(&loaded, &areas, &choice)?;
+    match args.answer.output {
+        Answer::Json => say_json(&as_json(&planned))?,
+        Answer::Text => say(&as_text(&planned, &notes))?,
+    }
+    Ok(ExitCode::Go)
+}
+
+fn as_json(planned: &Planned) -> Value {
+    let step = |step: &Step| {
+        json!({
+            "check": step.meta.id,
+            "subject": step.subject,
+            "level": step.level,
+            "targets": step.targets,
+            "disruption": step.meta.disruption.as_str(),
+            "limitMs": step.meta.limit_ms,
+            "maxAgeMs": step.meta.max_age_ms,
+            "permissions": step.meta.permissions.iter().map(permission).collect::<Vec<_>>(),
+            "skipped": step.skip.as_ref().map(|(reason, text)| json!({ "reason": reason, "text": text })),
+        })
+    };
+    json!({
+        "transition": planned.transition,
+        "sha256": plan_digest(planned),
+        "items": planned.steps.iter().map(step).collect::<Vec<_>>(),
+        "excluded": planned.excluded,
+    })
+}
+
+/// The digest that the report's plan will have, for `report verify --plan-sha256`.
+fn plan_digest(planned: &Planned) -> String {
+    preflight_report::plan_sha256(&planned.contract())
+}
+
+fn permission(permission: &Permission) -> String {
+    match permission {
+        Permission::Kubernetes { verb, group: "", resource } => format!("kubernetes: {verb} {resource}"),
+        Permission::Kubernetes { verb, group, resource } => format!("kubernetes: {verb} {resource}.{group}"),
+        Permission::Aws { action } => format!("aws: {action}"),
+        Permission::Engine { engine, grant } => format!("{engine}: {grant}"),
+    }
+}
+
+fn as_text(planned: &Planned, notes: &[String]) -> String {
+    let mut text = String::new();
+    let transition = &planned.transition;
+    let from = if transition.from.is_empty() { "the start" } else { &transition.from };
+    let _ = writeln!(text, "{from} → {}: {} checks\n", transition.to, planned.steps.len());
+    let width = planned.steps.iter().map(|step| step.meta.id.len()).max().unwrap_or(0);
+    for step in &planned.steps {
+        let level = if step.level == Level::Required { "required" } else { "advisory" };
+        let skip = step.skip.as_ref().map(|(reason, why)| format!("  NOT RUN, {reason}: {why}")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {:width$}  {level}  {:8}  {}{skip}",
+            step.meta.id,
+            step.meta.disruption.as_str(),
+            step.subject
+        );
+    }
+    let permissions: BTreeSet<String> = planned
+        .steps
+        .iter()
+        .filter(|step| step.skip.is_none())
+        .flat_map(|step| step.meta.permissions.iter().map(permission))
+        .collect();
+    let targets: BTreeSet<&String> = planned.steps.iter().flat_map(|step| &step.targets).collect();
+    let longest: u64 = planned.steps.iter().map(|step| step.meta.limit_ms).max().unwrap_or(0);
+    section(&mut text, "targets", targets.iter().map(|target| (*target).clone()));
+    section(&mut text, "permissions, at most", permissions.into_iter());
+    let excluded = planned.excluded.iter().map(|one| format!("{} ({}): {}", one.check, one.subject, one.reason));
+    section(&mut text, "does not apply", excluded);
+    section(&mut text, "not understood", notes.iter().cloned());
+    let _ = writeln!(text, "\nplan {}\nno single check takes longer than {} s", plan_digest(planned), longest / 1_000);
+    text
+}
+
+fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    for (index, line) in lines.enumerate() {
+        if index == 0 {
+            let _ = writeln!(text, "\n{title}:");
+        }
+        let _ = writeln!(text, "  {line}");
+    }
+}
+
+/// Prints a schema as it was committed.
+pub(crate) fn schema(of: SchemaOf) -> Result<ExitCode> {
+    say(match of {
+        SchemaOf::Config => CONFIG_SCHEMA,
+        SchemaOf::Report => REPORT_SCHEMA,
+    })?;
+    Ok(ExitCode::Go)
+}
+
+/// Prints completions.
+pub(crate) fn completions(shell: clap_complete::Shell) -> Result<ExitCode> {
+    let mut out = vec![];
+    clap_complete::generate(shell, &mut Cli::command(), "eks-preflight", &mut out);
+    say(&String::from_utf8(out).context("the completions are text")?)?;
+    Ok(ExitCode::Go)
+}
+
+/// Prints the manual page.
+pub(crate) fn man() -> Result<ExitCode> {
+    let mut out = vec![];
+    clap_mangen::Man::new(Cli::command()).render(&mut out).context("making the manual page")?;
+    say(&String::from_utf8(out).context("the manual page is text")?)?;
+    Ok(ExitCode::Go)
+}

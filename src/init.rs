@@ -1,0 +1,178 @@
+//! `init`: a commented starter configuration from what manifests and task definitions tell.
+
+use crate::cli::InitArgs;
+use crate::output::{complain, say};
+use anyhow::{Result, bail};
+use preflight_cluster::{Container, Inventory, Workload};
+use preflight_report::ExitCode;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+/// The annotation of IRSA.
+const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
+
+/// How the address of a server is written in variables, and which engine it is of.
+const SCHEMES: &[(&str, &str, u16)] = &[
+    ("mysql://", "mysql", 3306),
+    ("mariadb://", "mysql", 3306),
+    ("redis://", "redis", 6379),
+    ("rediss://", "redis", 6379),
+    ("amqp://", "rabbitmq", 5672),
+    ("amqps://", "rabbitmq", 5671),
+    ("failover:(tcp://", "activemq", 61_616),
+    ("failover:(ssl://", "activemq", 61_617),
+    ("tcp://", "activemq", 61_616),
+    ("ssl://", "activemq", 61_617),
+];
+
+/// Writes a configuration, and never over one that is there.
+pub(crate) fn init(args: &InitArgs) -> Result<ExitCode> {
+    let inventory = preflight_cluster::load(&args.manifests, &args.ecs, &[])?;
+    let text = starter(args, &inventory);
+    if args.config == Path::new("-") {
+        say(&text)?;
+        return Ok(ExitCode::Go);
+    }
+    let mut file = match OpenOptions::new().write(true).create_new(true).open(&args.config) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            bail!("`{}` is there already and was kept; `--config -` prints instead", args.config.display());
+        }
+        Err(error) => bail!("writing `{}`: {error}", args.config.display()),
+    };
+    file.write_all(text.as_bytes())?;
+    for note in &inventory.notes {
+        complain(&format!("note: {note}"));
+    }
+    complain(&format!(
+        "wrote `{}`: {} workloads; fill in what is marked, then run `eks-preflight lint`",
+        args.config.display(),
+        inventory.workloads.len()
+    ));
+    Ok(ExitCode::Go)
+}
+
+/// An address found in a variable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Address {
+    engine: &'static str,
+    host: String,
+    port: u16,
+}
+
+fn starter(args: &InitArgs, inventory: &Inventory) -> String {
+    let mut text = String::from(
+        "# What eks-preflight is told about one environment. `eks-preflight schema config` prints the JSON Schema for editors.\n\
+         # Secrets: ${VARIABLE} from the environment, or {file: PATH}.\n\n\
+         environment: staging # <- its name; a report is valid for it alone\n\n\
+         # aws: {accountId: \"111122223333\", region: eu-west-1}\n\
+         # cluster: {name: shop, kubeconfig: kubeconfig.yaml}\n\n",
+    );
+    list(&mut text, "manifests", &args.manifests);
+    list(&mut text, "ecs", &args.ecs);
+    let addresses = addresses(inventory);
+    workloads(&mut text, inventory);
+    endpoints(&mut text, &addresses);
+    text.push_str(
+        "# The situation that limits must cover: steady, rollout or worst.\nconnections: {scenario: rollout}\n\n\
+         # Consumers and load need a test queue and an isolated host name; see docs/configuration.md.\n\
+         # idempotency: {consumers: []}\n# load: {targets: []}\n",
+    );
+    text
+}
+
+fn list(text: &mut String, key: &str, paths: &[std::path::PathBuf]) {
+    if paths.is_empty() {
+        let _ = writeln!(text, "# {key}: [DIRECTORY]");
+        return;
+    }
+    let paths = paths.iter().map(|path| quoted(&path.display().to_string())).collect::<Vec<_>>();
+    let _ = writeln!(text, "{key}: [{}]", paths.join(", "));
+}
+
+/// YAML reads a JSON string as it is.
+fn quoted(value: &str) -> String {
+    serde_json::Value::from(value).to_string()
+}
+
+fn workloads(text: &mut String, inventory: &Inventory) {
+    if inventory.workloads.is_empty() {
+        text.push_str("\n# workloads: []\n\n");
+        return;
+    }
+    text.push_str("\nworkloads:\n");
+    for workload in &inventory.workloads {
+        let mut parts = vec![format!("name: {}", quoted(&workload.name))];
+        parts.extend(workload.eks.as_ref().map(|eks| format!("eks: {}", quoted(&eks.reference()))));
+        parts.extend(workload.ecs.as_ref().map(|ecs| format!("ecs: {}", quoted(&ecs.service))));
+        parts.extend(role(inventory, workload).map(|role| format!("role: {}", quoted(&role))));
+        let _ = writeln!(text, "  - {{{}}}", parts.join(", "));
+    }
+    text.push('\n');
+}
+
+/// The role that the ServiceAccount names; what the pods must get is what the ECS tasks have, where that is known.
+fn role(inventory: &Inventory, workload: &Workload) -> Option<String> {
+    let of_task = workload.ecs.as_ref().and_then(|ecs| ecs.task_role_arn.as_ref()).map(|role| role.value.clone());
+    let of_account = || {
+        let eks = workload.eks.as_ref()?;
+        let account = inventory.service_account(&eks.namespace, &eks.pod.service_account.as_ref()?.value)?;
+        account.annotations.get(ROLE_ANNOTATION).map(|role| role.value.clone())
+    };
+    of_account().or(of_task)
+}
+
+fn endpoints(text: &mut String, addresses: &BTreeMap<Address, String>) {
+    if addresses.is_empty() {
+        text.push_str("# No server's address stands in the manifests. One looks like this:\n");
+        text.push_str("# endpoints:\n#   - {name: orders-db, engine: mysql, address: db.internal:3306, username: app, password: \"${DB_PASSWORD}\"}\n\n");
+        return;
+    }
+    text.push_str("# Accounts are missing: `username` and `password` of the applications, and an `observer` that may read limits.\nendpoints:\n");
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for (Address { engine, host, port }, at) in addresses {
+        let label = host.split('.').next().unwrap_or(host);
+        let base =
+            if label.bytes().all(|byte| byte.is_ascii_digit()) { (*engine).to_owned() } else { label.to_owned() };
+        let count = seen.entry(base.clone()).or_default();
+        *count += 1;
+        let name = if *count > 1 { format!("{base}-{count}") } else { base };
+        let address = quoted(&format!("{host}:{port}"));
+        let _ =
+            writeln!(text, "  # seen at {at}\n  - {{name: {}, engine: {engine}, address: {address}}}", quoted(&name));
+    }
+    text.push('\n');
+}
+
+fn addresses(inventory: &Inventory) -> BTreeMap<Address, String> {
+    let of_eks =
+        inventory.workloads.iter().filter_map(|workload| workload.eks.as_ref()).flat_map(|eks| &eks.pod.containers);
+    let of_ecs =
+        inventory.workloads.iter().filter_map(|workload| workload.ecs.as_ref()).flat_map(|ecs| &ecs.containers);
+    let mut found = BTreeMap::new();
+    for container in of_eks.chain(of_ecs) {
+        of_container(container, &mut found);
+    }
+    found
+}
+
+fn of_container(container: &Container, found: &mut BTreeMap<Address, String>) {
+    for variable in &container.env {
+        let Some(value) = variable.plain() else { continue };
+        let hit = SCHEMES.iter().find_map(|(scheme, engine, port)| {
+            let rest = value.strip_prefix("jdbc:").unwrap_or(value).strip_prefix(scheme)?;
+            Some((*engine, *port, rest))
+        });
+        let Some((engine, usual, rest)) = hit else { continue };
+        let authority = rest.split(['/', '?', ',', ')']).next().unwrap_or_default();
+        let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+        let (host, port) = place.rsplit_once(':').map_or((place, None), |(host, port)| (host, port.parse().ok()));
+        if !host.is_empty() && !host.contains(['$', '{', '[']) {
+            let address = Address { engine, host: host.to_owned(), port: port.unwrap_or(usual) };
+            found.entry(address).or_insert_with(|| variable.at.clone());
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The only place that prints: data to standard output, everything else to standard error.
+
+use super::{Format, Style, github_summary, render};
+use crate::cli::OutputTo;
+use anyhow::{Context, Result};
+use preflight_report::Report;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// Prints data. A reader that has gone away is no error.
+pub(crate) fn say(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("writing to standard output"),
+        _ => Ok(()),
+    }
+}
+
+/// Prints JSON as data.
+pub(crate) fn say_json(value: &serde_json::Value) -> Result<()> {
+    say(&format!("{value:#}\n"))
+}
+
+/// Tells a person something that is not data.
+pub(crate) fn complain(text: &str) {
+    // Nobody is left to be told where standard error is gone.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Puts one form of a report where it belongs.
+pub(crate) fn deliver(report: &Report, to: &OutputTo, style: Style) -> Result<()> {
+    let Some(path) = &to.file else {
+        return match to.format {
+            Format::Github => deliver_to_github(report, style),
+            format => say(&render(format, report, style)),
+        };
+    };
+    let text = render(to.format, report, Style { colour: false, ..style });
+    preflight_report::write(path, text.as_bytes())
+        .map_err(anyhow::Error::new)
+        .with_context(|| format!("the report as {} was not written", to.format))
+}
+
+/// The summary goes to the file that GitHub names, the annotations to standard output, where GitHub reads them.
+fn deliver_to_github(report: &Report, style: Style) -> Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "GitHub names the file in the environment")]
+    let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from);
+    if let Some(path) = summary {
+        let attempt = || -> io::Result<()> {
+            OpenOptions::new().create(true).append(true).open(&path)?.write_all(github_summary(report).as_bytes())
+        };
+        attempt().with_context(|| format!("appending the summary to `{}`", path.display()))?;
+    }
+    say(&render(Format::Github, report, style))
+}

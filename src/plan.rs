@@ -1,0 +1,174 @@
+//! The plan: which checks of which subjects a transition needs, at which level, and which of them may run.
+
+use crate::areas::Areas;
+use crate::config::{Loaded, Waiver};
+use crate::pattern;
+use anyhow::{Result, bail};
+use preflight_core::{Check, Disruption, Item, ItemKind, Job, Level, Meta, Phase, Reason};
+use preflight_report::{Excluded, Plan, PlanItem, Transition};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What the command line says about a plan.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Choice {
+    /// The phase after the step.
+    pub to: String,
+    /// Patterns of check ids, or `CHECK:SUBJECT`; none means every check.
+    pub only: Vec<String>,
+    /// Targets whose owners agreed to writes or load.
+    pub consent: Vec<String>,
+}
+
+/// Everything that will be checked, in order.
+pub(crate) struct Planned {
+    pub transition: Transition,
+    pub steps: Vec<Step>,
+    pub excluded: Vec<Excluded>,
+    /// The waivers that lower a level in this plan.
+    pub waivers: Vec<preflight_report::Waiver>,
+}
+
+/// One check of one subject.
+pub(crate) struct Step {
+    pub meta: &'static Meta,
+    pub subject: String,
+    pub targets: Vec<String>,
+    pub level: Level,
+    pub check: Arc<dyn Check>,
+    /// Why it is not run, with a text for the report.
+    pub skip: Option<(Reason, String)>,
+}
+
+impl Planned {
+    /// Plans a transition.
+    ///
+    /// # Errors
+    /// If the phase is not known, a selection or a consent names nothing, or a waiver fits no item of the plan.
+    pub(crate) fn new(loaded: &Loaded, areas: &Areas, choice: &Choice) -> Result<Self> {
+        let Some((phase, from)) = loaded.phases.find(&choice.to) else {
+            let known = loaded.phases.names().collect::<Vec<_>>().join(", ");
+            bail!("`{}` is not a phase of this migration; the phases are: {known}", choice.to);
+        };
+        let transition = Transition { from: from.to_owned(), to: choice.to.clone() };
+        let mut planned = Self { transition, steps: vec![], excluded: vec![], waivers: vec![] };
+        for (meta, item) in areas.items() {
+            planned.add(meta, item, phase, loaded);
+        }
+        planned.unique()?;
+        planned.select(&choice.only)?;
+        planned.consent(&choice.consent)?;
+        planned.waive(&loaded.config.waivers)?;
+        Ok(planned)
+    }
+
+    fn add(&mut self, meta: &'static Meta, item: Item, phase: Phase, loaded: &Loaded) {
+        let Item { subject, kind, targets } = item;
+        let raised = loaded.config.required.iter().any(|wanted| pattern::matches(wanted, meta.id));
+        match kind {
+            ItemKind::Excluded(reason) => self.excluded.push(Excluded { check: meta.id.to_owned(), subject, reason }),
+            ItemKind::Planned(check) => {
+                let level = if raised { Level::Required } else { meta.levels.in_phase(phase) };
+                self.steps.push(Step { meta, subject, targets, level, check, skip: None });
+            }
+        }
+    }
+
+    /// A subject that is there twice would make a plan that no results can match.
+    fn unique(&self) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        for step in &self.steps {
+            if !seen.insert((step.meta.id, &step.subject)) {
+                bail!("two workloads or endpoints are called `{}`; rename one under `workloads`", step.subject);
+            }
+        }
+        Ok(())
+    }
+
+    fn select(&mut self, only: &[String]) -> Result<()> {
+        let fits = |wanted: &str, step: &Step| {
+            let (check, subject) = wanted.split_once(':').map_or((wanted, "*"), |(check, subject)| (check, subject));
+            pattern::matches(check, step.meta.id) && pattern::matches(subject, &step.subject)
+        };
+        for wanted in only {
+            if !self.steps.iter().any(|step| fits(wanted, step)) {
+                bail!("--only {wanted}: nothing in the plan fits; `eks-preflight plan --to …` lists it");
+            }
+        }
+        for step in &mut self.steps {
+            if !only.is_empty() && !only.iter().any(|wanted| fits(wanted, step)) {
+                step.skip = Some((Reason::NotSelected, format!("left out by --only {}", only.join(" --only "))));
+            }
+        }
+        Ok(())
+    }
+
+    fn consent(&mut self, consent: &[String]) -> Result<()> {
+        let known: BTreeSet<&str> = self.steps.iter().flat_map(Step::consentable).collect();
+        if let Some(unknown) = consent.iter().find(|name| !known.contains(name.as_str())) {
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            bail!("--consent {unknown}: no check in the plan asks for that; what can be consented to: {known}");
+        }
+        for step in self.steps.iter_mut().filter(|step| step.skip.is_none() && step.meta.disruption.needs_consent()) {
+            if !consent.contains(&step.subject) && !step.targets.iter().all(|target| consent.contains(target)) {
+                let does = if step.meta.disruption == Disruption::Loads { "loads" } else { "writes to" };
+                let text = format!("it {does} its targets, and nobody consented; add --consent {}", step.subject);
+                step.skip = Some((Reason::NotConsented, text));
+            }
+        }
+        Ok(())
+    }
+
+    fn waive(&mut self, waivers: &[Waiver]) -> Result<()> {
+        for waiver in waivers {
+            let fits = |step: &&mut Step| step.meta.id == waiver.check && step.subject == waiver.subject;
+            let Some(step) = self.steps.iter_mut().find(fits) else {
+                bail!("the waiver of {} for `{}` fits nothing in the plan; remove it", waiver.check, waiver.subject);
+            };
+            if step.level == Level::Advisory {
+                continue;
+            }
+            step.level = Level::Advisory;
+            self.waivers.push(preflight_report::Waiver {
+                check: waiver.check.clone(),
+                subject: waiver.subject.clone(),
+                owner: waiver.owner.clone(),
+                reason: waiver.reason.clone(),
+                expires: waiver.expires,
+            });
+        }
+        Ok(())
+    }
+
+    /// The plan as the report carries it; its digest is made when the report is sealed.
+    pub(crate) fn contract(&self) -> Plan {
+        let item = |step: &Step| PlanItem {
+            check: step.meta.id.to_owned(),
+            subject: step.subject.clone(),
+            level: step.level,
+            max_age_ms: step.meta.max_age_ms,
+            targets: step.targets.clone(),
+        };
+        Plan { sha256: String::new(), items: self.steps.iter().map(item).collect(), excluded: self.excluded.clone() }
+    }
+
+    /// What is to be run.
+    pub(crate) fn jobs(&self) -> Vec<Job> {
+        let runs = self.steps.iter().filter(|step| step.skip.is_none());
+        runs.map(|step| Job {
+            meta: step.meta,
+            subject: step.subject.clone(),
+            targets: step.targets.clone(),
+            check: Arc::clone(&step.check),
+        })
+        .collect()
+    }
+}
+
+impl Step {
+    /// The names with which somebody can consent to it.
+    fn consentable(&self) -> impl Iterator<Item = &str> {
+        let names = self.targets.iter().chain([&self.subject]).map(String::as_str);
+        names.filter(|_| self.meta.disruption.needs_consent())
+    }
+}

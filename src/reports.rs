@@ -1,0 +1,141 @@
+//! `report show|convert|verify|diff`: reading reports.
+
+use crate::cli::{Answer, ConvertArgs, DiffArgs, OutputTo, ReportCommand, ShowArgs, VerifyArgs};
+use crate::output::{self, Style, complain, say, say_json};
+use crate::run::now;
+use anyhow::{Context, Result};
+use preflight_report::{CheckResult, ExitCode, Expected, Report, read, verify};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// The largest report that is read.
+const BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+pub(crate) fn report(command: &ReportCommand, style: Style) -> Result<ExitCode> {
+    match command {
+        ReportCommand::Show(args) => show(args, style),
+        ReportCommand::Convert(args) => convert(args, style),
+        ReportCommand::Verify(args) => verified(args),
+        ReportCommand::Diff(args) => diff(args),
+    }
+}
+
+fn text_of(path: &Path) -> Result<String> {
+    let attempt = || -> std::io::Result<String> {
+        let mut text = String::new();
+        File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > BYTES_MAX {
+            return Err(std::io::Error::other(format!("larger than {BYTES_MAX} bytes")));
+        }
+        Ok(text)
+    };
+    attempt().with_context(|| format!("reading the report `{}`", path.display()))
+}
+
+fn report_of(path: &Path) -> Result<Report> {
+    let text = text_of(path)?;
+    read(&text).map_err(anyhow::Error::new).with_context(|| format!("reading the report `{}`", path.display()))
+}
+
+fn show(args: &ShowArgs, style: Style) -> Result<ExitCode> {
+    let report = report_of(&args.report)?;
+    output::deliver(&report, &OutputTo { format: args.output, file: None }, style)?;
+    Ok(ExitCode::Go)
+}
+
+fn convert(args: &ConvertArgs, style: Style) -> Result<ExitCode> {
+    let report = report_of(&args.report)?;
+    for to in &args.output {
+        if let Err(error) = output::deliver(&report, to, style) {
+            complain(&format!("error: {error:#}"));
+            return Ok(ExitCode::NotWritten);
+        }
+    }
+    Ok(ExitCode::Go)
+}
+
+/// Whoever cannot be read must not be acted on, either: that is 30, not a usage error.
+fn verified(args: &VerifyArgs) -> Result<ExitCode> {
+    let refuse = |problem: &str| complain(&format!("{}: must not be acted on: {problem}", args.report.display()));
+    let text = match text_of(&args.report) {
+        Ok(text) => text,
+        Err(error) => {
+            refuse(&format!("{error:#}"));
+            return Ok(ExitCode::NotVerified);
+        }
+    };
+    let expected = Expected {
+        environment: args.environment.clone(),
+        from: args.from.clone(),
+        to: args.to.clone(),
+        cluster: args.cluster.clone(),
+        account_id: args.account.clone(),
+        region: args.region.clone(),
+        config_sha256: args.config_sha256.clone(),
+        plan_sha256: args.plan_sha256.clone(),
+        ..Expected::at(now())
+    };
+    match verify(&text, &expected) {
+        Ok(report) => {
+            say(&format!("{}\n", report.summary.verdict))?;
+            Ok(ExitCode::of(&report, false))
+        }
+        Err(problems) => {
+            problems.iter().for_each(|problem| refuse(&problem.to_string()));
+            Ok(ExitCode::NotVerified)
+        }
+    }
+}
+
+fn diff(args: &DiffArgs) -> Result<ExitCode> {
+    let (before, after) = (report_of(&args.before)?, report_of(&args.after)?);
+    let changes = changes(&before, &after);
+    let verdicts = (before.summary.verdict, after.summary.verdict);
+    match args.answer.output {
+        Answer::Json => {
+            say_json(&json!({ "verdict": { "before": verdicts.0, "after": verdicts.1 }, "changes": changes }))?
+        }
+        Answer::Text => say(&as_text(&changes, &verdicts.0.to_string(), &verdicts.1.to_string()))?,
+    }
+    Ok(ExitCode::Go)
+}
+
+/// Every result that is in one report alone, or came out in another way.
+fn changes(before: &Report, after: &Report) -> Vec<Value> {
+    fn by_key(report: &Report) -> BTreeMap<(&str, &str), &CheckResult> {
+        report.results.iter().map(|one| ((one.check.as_str(), one.subject.as_str()), one)).collect()
+    }
+    let (old, new) = (by_key(before), by_key(after));
+    let keys: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let side = |one: Option<&&CheckResult>| {
+        one.map_or(Value::Null, |one| json!({ "outcome": one.outcome, "reason": one.reason, "observed": one.observed }))
+    };
+    let same = |key: &(&str, &str)| match (old.get(key), new.get(key)) {
+        (Some(a), Some(b)) => (a.outcome, a.reason) == (b.outcome, b.reason),
+        _ => false,
+    };
+    keys.into_iter()
+        .filter(|key| !same(key))
+        .map(|key| json!({ "check": key.0, "subject": key.1, "before": side(old.get(key)), "after": side(new.get(key)) }))
+        .collect()
+}
+
+fn as_text(changes: &[Value], before: &str, after: &str) -> String {
+    let mut text = String::new();
+    let outcome = |side: &Value| side["outcome"].as_str().unwrap_or("not planned").to_owned();
+    for change in changes {
+        let (check, subject) =
+            (change["check"].as_str().unwrap_or_default(), change["subject"].as_str().unwrap_or_default());
+        let (old, new) = (outcome(&change["before"]), outcome(&change["after"]));
+        let _ = writeln!(text, "{check} ({subject}): {old} → {new}");
+        if let Some(observed) = change["after"]["observed"].as_str().filter(|_| new != "pass") {
+            let _ = writeln!(text, "    {}", observed.lines().next().unwrap_or_default());
+        }
+    }
+    let _ = writeln!(text, "verdict: {before} → {after}");
+    text
+}

@@ -1,0 +1,287 @@
+//! `run`: everything from the configuration to the report on disk.
+
+use crate::areas::{self, Areas};
+use crate::cli::{OutputTo, RunArgs};
+use crate::config::{self, Loaded};
+use crate::output::{self, Style};
+use crate::plan::{Choice, Planned};
+use crate::progress::Progress;
+use anyhow::{Context, Result};
+use preflight_cluster::{Inventory, Pair};
+use preflight_core::{Event, Journal, Outcome, Pin, Reason, Remediation, Scope, Timestamp, journal, run_all};
+use preflight_report::{
+    Aws, CheckResult, Cluster, Config, ConfigSource, ExitCode, Integrity, Report, Run, SCHEMA, SCHEMA_VERSION, Subject,
+    SubjectWorkload, Summary, Tool, Verdict, seal, sha256_of,
+};
+use serde_json::{Map, Value, json};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The present, outside of a run.
+#[expect(clippy::disallowed_methods, reason = "before a run there is no Scope to ask")]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from(SystemTime::now())
+}
+
+/// Reads a configuration with the variables of the environment.
+pub(crate) fn configuration(path: &std::path::Path) -> Result<Loaded> {
+    #[expect(clippy::disallowed_methods, reason = "the configuration may name variables")]
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Ok(config::load(path, variables.collect(), now())?)
+}
+
+/// Reads what is deployed on both sides.
+pub(crate) fn inventory(loaded: &Loaded) -> Result<Inventory> {
+    let pairs = loaded.config.workloads.iter().map(|workload| Pair {
+        name: workload.name.clone(),
+        eks: workload.eks.clone(),
+        ecs: workload.ecs.clone(),
+    });
+    let pairs: Vec<Pair> = pairs.collect();
+    preflight_cluster::load(&loaded.config.manifests, &loaded.config.ecs, &pairs)
+        .context("reading what is deployed (`manifests`, `ecs`)")
+}
+
+/// What a run's checks told beside their results.
+#[derive(Default)]
+struct Told {
+    pins: Vec<Pin>,
+    measurements: Map<String, Value>,
+}
+
+impl Told {
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Pin(pin) if !self.pins.contains(pin) => self.pins.push(pin.clone()),
+            Event::Measurement { area, name, value } => {
+                let of_area = self.measurements.entry(*area).or_insert_with(|| json!({}));
+                if let Some(of_area) = of_area.as_object_mut() {
+                    of_area.insert(name.clone(), value.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Runs a plan.
+pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
+    let loaded = configuration(&args.config.config)?;
+    let inventory = inventory(&loaded)?;
+    let about = About::of(&inventory);
+    let areas = Areas::new(&loaded.config, inventory);
+    let choice =
+        Choice { to: args.choice.to.clone(), only: args.choice.only.clone(), consent: args.choice.consent.clone() };
+    let planned = Planned::new(&loaded, &areas, &choice)?;
+    for mistake in &loaded.warnings {
+        output::complain(&format!("warning: {}:{}: {}", args.config.config.display(), mistake.line, mistake.text));
+    }
+    warn_of_journals(&args.state.state);
+
+    let id = uuid::Uuid::now_v7().to_string();
+    let began = now();
+    let journal = Journal::at(&args.state.state.join(journal::file_name(&id, began)), &id);
+    let told = Arc::new(Mutex::new(Told::default()));
+    let progress = Arc::new(Progress::new(planned.steps.len()));
+    let sink = {
+        let (told, progress) = (Arc::clone(&told), Arc::clone(&progress));
+        move |teller: &str, event: Event| {
+            progress.show(teller, &event);
+            told.lock().unwrap_or_else(PoisonError::into_inner).take(&event);
+        }
+    };
+    let scope = Scope::new(&id, Duration::from_secs(loaded.config.run.limit_s), journal, sink);
+    let started_at = scope.now();
+    let (ran, interrupted_by) = watched(&scope, run_all(planned.jobs(), loaded.config.run.concurrency, &scope)).await?;
+    progress.finish();
+    let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
+    let results = in_plan_order(&planned, ran, scope.now());
+    let run = Run {
+        id,
+        attempt: args.attempt,
+        started_at,
+        finished_at: scope.now(),
+        not_after: not_after(&planned, &results, &loaded, started_at),
+        interrupted_by,
+    };
+    let report = report(run, &loaded, about, &planned, &choice, results, told);
+    let code = ExitCode::of(&report, args.fail_on_advisory);
+    Ok(if deliver(&report, args, style) { code } else { ExitCode::NotWritten })
+}
+
+/// Does the work, and stops it on a signal or at the deadline. Says what stopped it.
+async fn watched(
+    scope: &Scope,
+    work: impl Future<Output = Vec<CheckResult>>,
+) -> Result<(Vec<CheckResult>, Option<String>)> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let deadline = scope.remaining();
+    tokio::pin!(work);
+    let by = tokio::select! {
+        results = &mut work => return Ok((results, None)),
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        _ = tokio::time::timeout(deadline, std::future::pending::<()>()) => "the deadline of the run",
+    };
+    output::complain(&format!("interrupted by {by}: removing what was created and writing the report"));
+    scope.cancel();
+    Ok((work.await, Some(by.to_owned())))
+}
+
+/// One result for each step: what ran, and what did not with the reason.
+fn in_plan_order(planned: &Planned, ran: Vec<CheckResult>, now: Timestamp) -> Vec<CheckResult> {
+    let mut ran = ran.into_iter();
+    let result = |step: &crate::plan::Step| match &step.skip {
+        None => ran.next(),
+        Some((reason, text)) => Some(CheckResult {
+            check: step.meta.id.to_owned(),
+            subject: step.subject.clone(),
+            outcome: Outcome::Skipped,
+            reason: Some(*reason),
+            title: step.meta.title.to_owned(),
+            observed: format!("not run: {text}"),
+            expected: step.meta.proves.to_owned(),
+            evidence: vec![],
+            remediation: Some(Remediation { text: remedy(*reason, &step.subject), command: None, url: None }),
+            started_at: now,
+            duration_ms: 0,
+        }),
+    };
+    planned.steps.iter().filter_map(result).collect()
+}
+
+fn remedy(reason: Reason, subject: &str) -> String {
+    match reason {
+        Reason::NotConsented => format!("Ask the owner of the target, then run with `--consent {subject}`."),
+        _ => "Run without `--only` before acting on the verdict.".to_owned(),
+    }
+}
+
+/// A report is good until the first of its required results goes stale, a waiver ends, or its validity is over.
+fn not_after(planned: &Planned, results: &[CheckResult], loaded: &Loaded, started_at: Timestamp) -> Timestamp {
+    let stale = planned
+        .steps
+        .iter()
+        .zip(results)
+        .filter(|(step, _)| step.level == preflight_core::Level::Required)
+        .map(|(step, result)| result.started_at.plus(Duration::from_millis(step.meta.max_age_ms)));
+    let waived = planned.waivers.iter().map(|waiver| waiver.expires);
+    let valid = started_at.plus(Duration::from_secs(loaded.config.run.valid_s));
+    stale.chain(waived).chain([valid]).min().unwrap_or(valid)
+}
+
+/// What the report says about the inventory.
+struct About {
+    workloads: Vec<SubjectWorkload>,
+    sources: Vec<ConfigSource>,
+}
+
+impl About {
+    fn of(inventory: &Inventory) -> Self {
+        let workload = |workload: &preflight_cluster::Workload| {
+            let image = workload.eks.as_ref().and_then(|eks| eks.pod.containers.first()).map(|one| one.image.as_str());
+            SubjectWorkload {
+                name: workload.name.clone(),
+                ecs: workload.ecs.as_ref().map(|ecs| ecs.service.clone()).unwrap_or_default(),
+                eks: workload.eks.as_ref().map(preflight_cluster::EksWorkload::reference).unwrap_or_default(),
+                image_digest: image
+                    .and_then(|image| image.split_once('@'))
+                    .map(|(_, digest)| digest.to_owned())
+                    .unwrap_or_default(),
+            }
+        };
+        let source = |file: &preflight_cluster::SourceFile| ConfigSource {
+            path: file.path.clone(),
+            sha256: file.sha256.clone(),
+        };
+        Self {
+            workloads: inventory.workloads.iter().map(workload).collect(),
+            sources: inventory.sources.iter().map(source).collect(),
+        }
+    }
+}
+
+fn report(
+    run: Run,
+    loaded: &Loaded,
+    about: About,
+    planned: &Planned,
+    choice: &Choice,
+    results: Vec<CheckResult>,
+    told: Told,
+) -> Report {
+    let config = &loaded.config;
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let mut overrides: Vec<String> = choice.only.iter().map(|only| format!("--only {only}")).collect();
+    overrides.extend(choice.consent.iter().map(|target| format!("--consent {target}")));
+    let mut sources = vec![loaded.source.clone()];
+    sources.extend(about.sources);
+    seal(Report {
+        schema: SCHEMA.to_owned(),
+        schema_version: SCHEMA_VERSION.to_owned(),
+        run,
+        tool: tool(),
+        subject: Subject {
+            environment: config.environment.clone(),
+            transition: planned.transition.clone(),
+            aws: Aws { account_id: text(&config.aws.account_id), region: text(&config.aws.region) },
+            cluster: Cluster { name: text(&config.cluster.name), arn: text(&config.cluster.arn), ..Cluster::default() },
+            workloads: about.workloads,
+        },
+        config: Config {
+            sha256: sha256_of(&json!({ "file": loaded.sha256, "overrides": overrides })),
+            sources,
+            overrides,
+            waivers: planned.waivers.clone(),
+        },
+        plan: planned.contract(),
+        results,
+        pins: told.pins,
+        measurements: told.measurements,
+        // Both are computed from the rest when the report is sealed.
+        summary: Summary {
+            verdict: Verdict::Inconclusive,
+            complete: false,
+            counts: preflight_report::Counts::default(),
+            because: vec![],
+        },
+        integrity: Integrity::default(),
+    })
+}
+
+/// This program.
+pub(crate) fn tool() -> Tool {
+    let meanings = areas::metas().map(|meta| json!([meta.id, meta.proves, meta.fails_when])).collect::<Value>();
+    Tool {
+        name: "eks-preflight".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: option_env!("EKS_PREFLIGHT_COMMIT").unwrap_or("unknown").to_owned(),
+        catalogue: sha256_of(&meanings),
+    }
+}
+
+/// Writes the report first, then its other forms. Whether all of it was written.
+fn deliver(report: &Report, args: &RunArgs, style: Style) -> bool {
+    let json = OutputTo { format: output::Format::Json, file: Some(args.report.clone()) };
+    let mut written = true;
+    for to in std::iter::once(&json).chain(&args.output) {
+        if let Err(error) = output::deliver(report, to, style) {
+            output::complain(&format!("error: {error:#}"));
+            written = false;
+        }
+    }
+    written
+}
+
+fn warn_of_journals(state: &std::path::Path) {
+    let left = crate::cleanup::journals(state);
+    if !left.is_empty() {
+        output::complain(&format!(
+            "warning: {} earlier run(s) may have left something behind; `eks-preflight cleanup` removes it",
+            left.len()
+        ));
+    }
+}

@@ -1,0 +1,171 @@
+//! The commands that need no lab.
+
+use crate::tool::{Ran, World, command};
+
+/// A configuration whose only target is a port where nobody listens.
+const NOWHERE: &str = "environment: test\nendpoints: [{name: cache, engine: redis, address: '127.0.0.1:1', password: hunter2}]\n";
+
+#[test]
+fn a_run_that_reaches_nothing_exits_20_and_leaves_a_complete_report() {
+    let world = World::new(NOWHERE);
+    let ran = world.tool(&["run", "--to", "deployed"]);
+    assert_eq!(ran.code, 20, "{ran:?}");
+    assert!(ran.out.trim_end().lines().any(|line| line.contains("INCONCLUSIVE") || line.contains("inconclusive")));
+    let report = world.report();
+    assert_eq!(report["summary"]["verdict"], "inconclusive");
+    assert_eq!(report["summary"]["complete"], true);
+    assert!(report["results"].as_array().unwrap().iter().all(|one| one["outcome"] == "unknown"));
+    let verified = world.tool(&["report", "verify", "preflight-report.json", "--environment", "test", "--to", "deployed"]);
+    assert_eq!((verified.code, verified.out.as_str()), (20, "inconclusive\n"), "{verified:?}");
+}
+
+#[test]
+fn an_empty_plan_is_inconclusive() {
+    let ran = World::new("environment: test\n").tool(&["run", "--to", "deployed"]);
+    assert_eq!(ran.code, 11, "{ran:?}");
+    assert!(ran.out.contains("the plan is empty"), "{ran:?}");
+}
+
+#[test]
+fn what_was_left_out_does_not_count_as_passed() {
+    let world = World::new(NOWHERE);
+    let ran = world.tool(&["run", "--to", "deployed", "--only", "connections.path-admits"]);
+    assert_ne!(ran.code, 0);
+    let skipped = world.report()["results"].as_array().unwrap().iter().filter(|one| one["reason"] == "not-selected").count();
+    assert_eq!(skipped, 1);
+}
+
+#[test]
+fn usage_and_configuration_errors_exit_2_and_write_nothing() {
+    let world = World::new("environment: test\nendpoint: []\n");
+    let says = |ran: Ran, text: &str| {
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains(text) && ran.out.is_empty(), "{text}: {ran:?}");
+    };
+    says(world.tool(&["run", "--to", "deployed"]), "preflight.yaml:2:1: unknown key `endpoint`");
+    says(world.tool(&["lint"]), "did you mean `endpoints`?");
+    says(world.tool(&["lint", "--config", "nowhere.yaml"]), "eks-preflight init");
+    says(world.tool(&["run"]), "--to");
+    says(world.tool(&["rum"]), "run");
+    world.write("preflight.yaml", NOWHERE);
+    says(world.tool(&["run", "--to", "trafic-1"]), "traffic-1");
+    says(world.tool(&["run", "--to", "deployed", "--only", "irsa.*"]), "nothing in the plan fits");
+    says(world.tool(&["run", "--to", "deployed", "--consent", "cash"]), "--consent cash");
+    says(world.tool(&["run", "--to", "deployed", "--output", "pdf"]), "pdf");
+    says(world.tool(&["explain", "irsa.trust"]), "irsa.trust-allows");
+    assert!(!world.path("preflight-report.json").exists());
+}
+
+#[test]
+fn a_report_that_cannot_be_written_exits_22() {
+    let ran = World::new(NOWHERE).tool(&["run", "--to", "deployed", "--report", "no/such/folder/report.json"]);
+    assert_eq!(ran.code, 22, "{ran:?}");
+    assert!(ran.err.contains("no/such/folder/report.json") && ran.out.contains("INCONCLUSIVE"), "{ran:?}");
+}
+
+#[test]
+fn a_plan_touches_nothing_and_names_targets_permissions_and_digest() {
+    let world = World::new(NOWHERE);
+    let ran = world.tool(&["plan", "--to", "traffic-1"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for text in ["async → traffic-1", "connections.path-admits", "cache", "permissions, at most", "redis: "] {
+        assert!(ran.out.contains(text), "{text}: {ran:?}");
+    }
+    let plan = world.tool(&["plan", "--to", "deployed", "--output", "json"]).json();
+    world.tool(&["run", "--to", "deployed"]);
+    assert_eq!(plan["sha256"], world.report()["plan"]["sha256"], "the approved digest is that of the run");
+    assert!(!world.path(".eks-preflight").exists());
+}
+
+#[test]
+fn every_flag_is_a_variable_too_and_the_flag_wins() {
+    let world = World::new(NOWHERE);
+    let folder = world.path("");
+    let with = |arguments: &[&str]| {
+        let run = command(&folder).args(arguments).env("EKS_PREFLIGHT_TO", "async").env("EKS_PREFLIGHT_OUTPUT", "json").output();
+        Ran::of(run.unwrap())
+    };
+    assert_eq!(with(&["plan"]).json()["transition"]["to"], "async");
+    assert_eq!(with(&["plan", "--to", "traffic-5"]).json()["transition"]["to"], "traffic-5");
+}
+
+#[test]
+fn the_catalogue_is_listed_and_explained() {
+    let world = World::new("");
+    let list = world.tool(&["list", "--output", "json"]).json();
+    assert!(list.as_array().unwrap().len() >= 10);
+    for one in list.as_array().unwrap() {
+        let id = one["id"].as_str().unwrap();
+        let page = world.tool(&["explain", id]);
+        assert!(page.code == 0 && page.out.starts_with(&format!("# {id}\n")), "{page:?}");
+    }
+}
+
+#[test]
+fn schemas_completions_and_the_manual_are_printed() {
+    let world = World::new("");
+    assert_eq!(world.tool(&["schema", "report"]).json()["$id"], "urn:eks-preflight:report:v1");
+    assert_eq!(world.tool(&["schema", "config"]).json()["$id"], "urn:eks-preflight:config:v1");
+    assert!(world.tool(&["completions", "bash"]).out.contains("eks-preflight"));
+    assert!(world.tool(&["man"]).out.contains(".TH"));
+    assert!(world.tool(&["--version"]).out.starts_with("eks-preflight "));
+}
+
+#[test]
+fn a_starter_configuration_passes_lint_and_is_never_written_over_another() {
+    let world = World::new("mine");
+    world.write(
+        "manifests/orders.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: orders, namespace: shop}\nspec:\n  template:\n    spec:\n      containers:\n        - {name: app, image: orders:1, env: [{name: DATABASE_URL, value: 'mysql://app@db.internal/shop'}]}\n",
+    );
+    let kept = world.tool(&["init", "--manifests", "manifests"]);
+    assert!(kept.code == 2 && kept.err.contains("kept"), "{kept:?}");
+    assert_eq!(std::fs::read_to_string(world.path("preflight.yaml")).unwrap(), "mine");
+    let written = world.tool(&["init", "--manifests", "manifests", "--config", "new.yaml"]);
+    assert_eq!(written.code, 0, "{written:?}");
+    let text = std::fs::read_to_string(world.path("new.yaml")).unwrap();
+    for part in ["shop/Deployment/orders", "engine: mysql", "db.internal:3306", "manifests/orders.yaml:"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let linted = world.tool(&["lint", "--config", "new.yaml"]);
+    assert!(linted.code == 0 && linted.out.is_empty(), "{linted:?}");
+}
+
+#[test]
+fn cleanup_without_a_journal_has_nothing_to_do() {
+    let ran = World::new(NOWHERE).tool(&["cleanup"]);
+    assert!(ran.code == 0 && ran.err.contains("nothing to remove"), "{ran:?}");
+}
+
+#[test]
+fn a_doctor_names_each_gap() {
+    let ran = World::new(NOWHERE).tool(&["doctor", "--output", "json"]);
+    assert_eq!(ran.code, 10, "{ran:?}");
+    let found = ran.json();
+    let cache = found.as_array().unwrap().iter().find(|one| one["what"].as_str().unwrap().contains("cache")).unwrap();
+    assert!(cache["problem"].as_str().unwrap().contains("refused"), "{cache}");
+}
+
+#[test]
+fn a_waiver_lowers_a_level_and_shortens_the_reports_life() {
+    let waiver = |subject: &str| {
+        format!("{NOWHERE}waivers: [{{check: connections.path-admits, subject: {subject}, owner: ada, reason: old, expires: 2099-01-01T00:00:00Z}}]\n")
+    };
+    let world = World::new(&waiver("cache"));
+    world.tool(&["run", "--to", "deployed"]);
+    let report = world.report();
+    let item = report["plan"]["items"].as_array().unwrap().iter().find(|one| one["check"] == "connections.path-admits");
+    assert_eq!(item.unwrap()["level"], "advisory");
+    assert_eq!(report["config"]["waivers"][0]["owner"], "ada");
+    let unfit = World::new(&waiver("cash")).tool(&["run", "--to", "deployed"]);
+    assert!(unfit.code == 2 && unfit.err.contains("fits nothing"), "{unfit:?}");
+}
+
+#[test]
+fn a_secret_from_the_configuration_is_in_no_output() {
+    let world = World::new(NOWHERE);
+    for format in ["text", "json", "junit", "ctrf", "markdown", "github", "html"] {
+        let ran = world.tool(&["run", "--to", "deployed", "--output", format]);
+        assert!(!ran.out.contains("hunter2") && !ran.err.contains("hunter2"), "{format}: {ran:?}");
+    }
+}
