@@ -1,0 +1,278 @@
+//! The connections that the checks of one area share: AWS, the cluster's API, and the cluster's issuer, each made when it
+//! is first needed.
+
+use crate::aws::{Failure, chain};
+use crate::{Env, Settings};
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount as KubeAccount;
+use kube::api::PostParams;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Api, Client};
+use preflight_cluster::{AwsAccess, ClusterAccess, ServiceAccount, Sited};
+use preflight_core::{CannotTell, Reason, Scope, Secret};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// The longest that one call may take, with its retries.
+const CALL_LIMIT: Duration = Duration::from_secs(12);
+
+/// The longest that one attempt of a call may take.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(4);
+
+/// How often a call is attempted.
+const ATTEMPTS: u32 = 4;
+
+/// The lifetime of a token: the shortest that Kubernetes gives.
+const TOKEN_SECONDS: i64 = 600;
+
+/// What is reached from here, and how.
+pub(crate) struct Live {
+    pub(crate) settings: Settings,
+    pub(crate) aws: AwsAccess,
+    cluster: ClusterAccess,
+    sdk: OnceCell<SdkConfig>,
+    kube: OnceCell<Client>,
+    issuer: OnceCell<String>,
+}
+
+impl Live {
+    pub(crate) fn new(env: &Env) -> Self {
+        Self {
+            settings: env.settings.clone(),
+            aws: env.aws.clone(),
+            cluster: env.cluster.clone(),
+            sdk: OnceCell::new(),
+            kube: OnceCell::new(),
+            issuer: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn reaches_cluster(&self) -> bool {
+        self.cluster.in_cluster || self.cluster.kubeconfig.is_some()
+    }
+
+    /// The cluster's name among the targets of a plan.
+    pub(crate) fn cluster_target(&self) -> String {
+        self.cluster.name.clone().unwrap_or_else(|| "cluster".to_owned())
+    }
+
+    /// The region, without asking anybody.
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.aws.region.as_deref()
+    }
+
+    async fn sdk(&self) -> &SdkConfig {
+        let load = || async {
+            let timeouts = TimeoutConfig::builder()
+                .operation_timeout(CALL_LIMIT)
+                .operation_attempt_timeout(ATTEMPT_LIMIT)
+                .connect_timeout(ATTEMPT_LIMIT);
+            let retries = RetryConfig::standard()
+                .with_max_attempts(ATTEMPTS)
+                .with_initial_backoff(Duration::from_millis(200))
+                .with_max_backoff(Duration::from_secs(2));
+            let mut loader =
+                aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts.build()).retry_config(retries);
+            if let Some(region) = &self.aws.region {
+                loader = loader.region(Region::new(region.clone()));
+            }
+            if let Some(keys) = &self.aws.credentials {
+                let session = keys.session_token.as_ref().map(|token| token.reveal().to_owned());
+                let secret = keys.secret_access_key.reveal();
+                let keys = Credentials::new(&keys.access_key_id, secret, session, None, "settings");
+                loader = loader.credentials_provider(keys);
+            }
+            loader.load().await
+        };
+        self.sdk.get_or_init(load).await
+    }
+
+    pub(crate) async fn iam(&self) -> aws_sdk_iam::Client {
+        let mut config = aws_sdk_iam::config::Builder::from(self.sdk().await);
+        if let Some(url) = &self.aws.endpoints.iam {
+            config = config.endpoint_url(url);
+        }
+        aws_sdk_iam::Client::from_conf(config.build())
+    }
+
+    /// STS as this tool itself.
+    pub(crate) async fn sts(&self) -> aws_sdk_sts::Client {
+        self.sts_client(self.sdk().await)
+    }
+
+    /// STS as somebody else, or as nobody: this tool's own credentials must not take part.
+    pub(crate) async fn sts_as(&self, credentials: Option<Credentials>) -> aws_sdk_sts::Client {
+        let mut shared = self.sdk().await.to_builder();
+        shared.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
+        self.sts_client(&shared.build())
+    }
+
+    fn sts_client(&self, shared: &SdkConfig) -> aws_sdk_sts::Client {
+        let mut config = aws_sdk_sts::config::Builder::from(shared);
+        if let Some(url) = &self.aws.endpoints.sts {
+            config = config.endpoint_url(url);
+        }
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
+    /// The cluster's OIDC issuer: the configured one, or the one that EKS tells.
+    pub(crate) async fn issuer(&self, scope: &Scope) -> Result<&str, CannotTell> {
+        if let Some(issuer) = &self.settings.issuer {
+            return Ok(issuer);
+        }
+        self.issuer.get_or_try_init(|| self.describe_issuer(scope)).await.map(String::as_str)
+    }
+
+    async fn describe_issuer(&self, scope: &Scope) -> Result<String, CannotTell> {
+        let name = self.cluster.name.as_ref().ok_or_else(|| {
+            CannotTell::prerequisite("the cluster's issuer is not known: give `irsa.issuer` or `cluster.name`")
+        })?;
+        let mut config = aws_sdk_eks::config::Builder::from(self.sdk().await);
+        if let Some(url) = &self.aws.endpoints.eks {
+            config = config.endpoint_url(url);
+        }
+        let call = aws_sdk_eks::Client::from_conf(config.build()).describe_cluster().name(name).send();
+        let attempted = format!("describing the cluster {name}");
+        let answer = scope.until_cancelled(call).await?.map_err(|error| Failure::of(error).cannot_tell(&attempted))?;
+        let identity = answer.cluster().and_then(|cluster| cluster.identity());
+        let issuer = identity.and_then(|identity| identity.oidc()).and_then(|oidc| oidc.issuer());
+        issuer.map(str::to_owned).ok_or_else(|| CannotTell::insufficient(format!("{attempted}: EKS tells no issuer")))
+    }
+
+    async fn kube(&self) -> Result<Client, CannotTell> {
+        self.kube.get_or_try_init(|| client(&self.cluster)).await.cloned()
+    }
+
+    /// A ServiceAccount, or nothing if the cluster has none of that name.
+    pub(crate) async fn service_account(
+        &self,
+        scope: &Scope,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<ServiceAccount>, CannotTell> {
+        let accounts: Api<KubeAccount> = Api::namespaced(self.kube().await?, namespace);
+        let attempted = format!("reading the ServiceAccount {namespace}/{name}");
+        match scope.within(CALL_LIMIT, &attempted, accounts.get(name)).await? {
+            Ok(account) => Ok(Some(of_kube(account, namespace, name))),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(refused(&error, &attempted)),
+        }
+    }
+
+    /// A token of a ServiceAccount, or nothing if the cluster has none of that name. Nothing is stored in the cluster.
+    pub(crate) async fn token(
+        &self,
+        scope: &Scope,
+        (namespace, name): (&str, &str),
+        audience: &str,
+    ) -> Result<Option<Secret>, CannotTell> {
+        let accounts: Api<KubeAccount> = Api::namespaced(self.kube().await?, namespace);
+        let attempted = format!("requesting a token of the ServiceAccount {namespace}/{name}");
+        let spec = TokenRequestSpec {
+            audiences: Some(vec![audience.to_owned()]),
+            expiration_seconds: Some(TOKEN_SECONDS),
+            ..TokenRequestSpec::default()
+        };
+        let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
+        let post = PostParams::default();
+        let call = accounts.create_token_request(name, &post, &request);
+        match scope.within(CALL_LIMIT, &attempted, call).await? {
+            Ok(answer) => {
+                let token = answer.status.and_then(|status| status.token).map(Secret::new);
+                let none = || CannotTell::new(Reason::Unsupported, format!("{attempted}: the answer has no token"));
+                token.map(Some).ok_or_else(none)
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(refused(&error, &attempted)),
+        }
+    }
+}
+
+async fn client(access: &ClusterAccess) -> Result<Client, CannotTell> {
+    let wrong = |detail: String| CannotTell::prerequisite(format!("reaching the cluster: {detail}"));
+    let config = if let Some(path) = &access.kubeconfig {
+        let unusable = |error: KubeconfigError| {
+            // Other errors may quote the file, which holds credentials.
+            let why = match &error {
+                KubeconfigError::ReadConfig(error, _) => error.to_string(),
+                KubeconfigError::CurrentContextNotSet
+                | KubeconfigError::LoadContext(_)
+                | KubeconfigError::LoadClusterOfContext(_)
+                | KubeconfigError::MissingClusterUrl => error.to_string(),
+                _ => "it is not a kubeconfig that can be used".to_owned(),
+            };
+            wrong(format!("{}: {why}", path.display()))
+        };
+        let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
+        let file = Kubeconfig::read_from(path).map_err(unusable)?;
+        kube::Config::from_custom_kubeconfig(file, &options).await.map_err(unusable)?
+    } else if access.in_cluster {
+        kube::Config::incluster().map_err(|error| wrong(chain(&error)))?
+    } else {
+        return Err(wrong("give `cluster.kubeconfig`, or set `cluster.inCluster`".to_owned()));
+    };
+    Client::try_from(config).map_err(|error| refused(&error, "reaching the cluster"))
+}
+
+fn refused(error: &kube::Error, attempted: &str) -> CannotTell {
+    let (reason, detail) = match error {
+        kube::Error::Api(status) => {
+            let reason = match status.code {
+                401 | 403 => Reason::Forbidden,
+                429 | 500.. => Reason::Unreachable,
+                _ => Reason::Unsupported,
+            };
+            (reason, format!("{}: {}", status.code, status.message))
+        }
+        // These two may quote a token: of an answer, and of what a credential plugin printed.
+        kube::Error::SerdeError(_) => (Reason::Unsupported, "an answer that is not understood".to_owned()),
+        kube::Error::Auth(_) => (Reason::Forbidden, "the kubeconfig's credentials could not be had".to_owned()),
+        other => (Reason::Unreachable, chain(other)),
+    };
+    CannotTell::new(reason, format!("{attempted}: {detail}"))
+}
+
+fn of_kube(account: KubeAccount, namespace: &str, name: &str) -> ServiceAccount {
+    let version = account.metadata.resource_version.unwrap_or_default();
+    let at = format!("{namespace}/ServiceAccount/{name}@{version}");
+    let annotations = account.metadata.annotations.unwrap_or_default();
+    let sited = |value| Sited { value, at: at.clone() };
+    ServiceAccount {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        annotations: annotations.into_iter().map(|(key, value)| (key, sited(value))).collect(),
+        automount_token: account.automount_service_account_token.map(|value| Sited { value, at: at.clone() }),
+        at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_cannot_be_used_is_named_and_not_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kubeconfig");
+        let ask = async || {
+            let access = ClusterAccess { kubeconfig: Some(path.clone()), ..ClusterAccess::default() };
+            client(&access).await.err().unwrap()
+        };
+        assert!(ask().await.detail.contains("No such file"));
+        std::fs::write(&path, "apiVersion: v1\nusers: {token: hunter2\n").unwrap();
+        let error = ask().await;
+        assert_eq!(error.reason, Reason::PrerequisiteFailed);
+        assert!(!error.detail.contains("hunter2") && error.detail.contains("kubeconfig"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_access_nothing_is_asked() {
+        let error = client(&ClusterAccess::default()).await.err().unwrap();
+        assert!(error.detail.contains("cluster.kubeconfig"));
+    }
+}

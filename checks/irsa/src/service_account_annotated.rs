@@ -1,0 +1,264 @@
+//! `irsa.service-account-annotated`: the ServiceAccount of the pods names the role.
+//!
+//! The pod identity webhook looks at one place only: the annotation `eks.amazonaws.com/role-arn` of the ServiceAccount
+//! that the pod names. It injects whatever stands there, however malformed, and says nothing when it stands elsewhere; the
+//! pod then runs as the node's role. This check tells the common mistakes apart: no such ServiceAccount, the annotation on
+//! the pod, a wrong key, the ServiceAccount `default`, white space, another resource, another role or account, and
+//! `AWS_ROLE_ARN` written down in a container. It cannot tell when the ServiceAccount is neither in the manifests nor can
+//! be read from the cluster. Correct the annotation and create the pods anew: the webhook acts on creation alone.
+
+use crate::Env;
+use crate::arn::RoleArn;
+use crate::subject::{Account, ROLE_ANNOTATION, Subject, means_role};
+use preflight_cluster::ServiceAccount;
+use preflight_core::{CannotTell, Check, Disruption, Entry, Evidence, Finding, Levels, Meta, Permission, Run, Scope};
+
+pub(crate) const META: Meta = Meta {
+    id: "irsa.service-account-annotated",
+    title: "The ServiceAccount names the pod's role",
+    proves: "The ServiceAccount of the pods exists and is annotated with the well-formed ARN of a role, the expected one if \
+             one is configured, and no container has another role written down.",
+    fails_when: "The ServiceAccount is missing; the annotation is missing, stands on the pod or under another key; its \
+                 value is not the ARN of a role, or of another role than expected; a container sets AWS_ROLE_ARN to \
+                 another one.",
+    unknown_when: "The ServiceAccount is not in the manifests and cannot be read from the cluster.",
+    fix: "Annotate the ServiceAccount with eks.amazonaws.com/role-arn, let the pod name that ServiceAccount, and create the \
+          pods anew.",
+    permissions: &[Permission::Kubernetes { verb: "get", group: "", resource: "serviceaccounts" }],
+    disruption: Disruption::Reads,
+    levels: Levels::required(),
+    limit_ms: 20_000,
+    max_age_ms: 3_600_000,
+};
+
+pub(crate) const ENTRY: Entry<Env> =
+    Entry { meta: &META, items: |env| env.items(targets, |subject| Annotated { subject }) };
+
+fn targets(subject: &Subject) -> Vec<String> {
+    if subject.asks_cluster() { vec![subject.live.cluster_target()] } else { vec![] }
+}
+
+struct Annotated {
+    subject: Subject,
+}
+
+impl Check for Annotated {
+    fn run<'a>(&'a self, scope: &'a Scope) -> Run<'a> {
+        Box::pin(async move { self.assess(self.subject.account(scope).await) })
+    }
+}
+
+impl Annotated {
+    fn assess(&self, account: Result<Account, CannotTell>) -> Result<Vec<Finding>, CannotTell> {
+        let (subject, expected) = (&self.subject, self.expected());
+        let reference = subject.reference();
+        let account = match account? {
+            Account::Present(account) => account,
+            Account::Absent(at) => {
+                let observed = format!("the ServiceAccount {reference} does not exist in {at}; no pod can be created");
+                let fix =
+                    format!("Create the ServiceAccount {reference}, or correct `serviceAccountName` of the pods.");
+                return Ok(vec![Finding::unmet(observed, expected).fix(fix).with(self.pod())]);
+            }
+        };
+        let Some(annotation) = account.annotations.get(ROLE_ANNOTATION) else {
+            let (observed, fix) = self.why_missing(&account);
+            let place = Evidence::new("manifest", account.at, format!("ServiceAccount {reference}"));
+            return Ok(vec![Finding::unmet(observed, expected).fix(fix).with(place).with(self.pod())]);
+        };
+        let place =
+            Evidence::new("manifest", annotation.at.as_str(), format!("{ROLE_ANNOTATION}: {}", annotation.value));
+        let mut finding = match RoleArn::parse(&annotation.value) {
+            Err(wrong) => {
+                let observed = format!("{reference} is annotated with `{}`: {wrong}", annotation.value.escape_debug());
+                let fix = "Correct the annotation; the webhook injects whatever stands there, and STS then refuses it.";
+                Finding::unmet(observed, expected).fix(fix)
+            }
+            Ok(role) => match self.why_other(&role) {
+                Some((wrong, fix)) => {
+                    Finding::unmet(format!("{reference} is annotated with {}: {wrong}", role.text), expected).fix(fix)
+                }
+                None => Finding::met(format!("{reference} is annotated with {}", role.text), expected),
+            },
+        };
+        if subject.account == "default" {
+            let detail = "every pod of the namespace that names no ServiceAccount gets this role too";
+            finding = finding.with(Evidence::new("note", &reference, detail));
+        }
+        let presets = self.presets(&annotation.value);
+        Ok([vec![finding.with(place)], presets].concat())
+    }
+
+    fn expected(&self) -> String {
+        let Subject { expected, .. } = &self.subject;
+        let role = expected.as_ref().map_or("the role's ARN".to_owned(), |role| role.clone());
+        format!("the ServiceAccount {} is annotated with {ROLE_ANNOTATION}: {role}", self.subject.reference())
+    }
+
+    fn pod(&self) -> Evidence {
+        let Subject { pod_at, account, is_named, .. } = &self.subject;
+        let name = if *is_named { account.as_str() } else { "absent" };
+        Evidence::new("manifest", pod_at.as_str(), format!("serviceAccountName: {name}"))
+    }
+
+    /// Where the annotation may have gone, and what to do.
+    fn why_missing(&self, account: &ServiceAccount) -> (String, String) {
+        let reference = self.subject.reference();
+        let on_pod = self.subject.pod_annotations.keys().find(|key| means_role(key));
+        let near = account.annotations.keys().find(|key| means_role(key));
+        if let Some(key) = near {
+            let observed = format!("{reference} is annotated with `{key}`, which nobody reads");
+            return (observed, format!("Rename the annotation `{key}` to {ROLE_ANNOTATION}."));
+        }
+        if let Some(key) = on_pod {
+            let observed =
+                format!("the annotation `{key}` stands on the pods and not on the ServiceAccount {reference}");
+            return (observed, format!("Move it to the ServiceAccount {reference}, as {ROLE_ANNOTATION}."));
+        }
+        if !self.subject.is_named {
+            let observed = format!("the pods name no ServiceAccount and get {reference}, which names no role");
+            return (observed, "Set `serviceAccountName` of the pods to the ServiceAccount with the role.".to_owned());
+        }
+        let fix = format!("Annotate the ServiceAccount {reference} with {ROLE_ANNOTATION}.");
+        (format!("the ServiceAccount {reference} names no role"), fix)
+    }
+
+    /// What is wrong with a well-formed ARN, and what to do.
+    fn why_other(&self, role: &RoleArn) -> Option<(String, String)> {
+        let right_partition = self.subject.live.region().map(partition);
+        if let Some(right) = right_partition.filter(|right| *right != role.partition) {
+            let wrong = format!("it is in the partition {}, the region is in {right}", role.partition);
+            return Some((wrong, format!("Annotate the role's ARN in the partition {right}.")));
+        }
+        let expected = self.subject.expected.as_deref().filter(|expected| *expected != role.text)?;
+        let wrong = match RoleArn::parse(expected) {
+            Ok(other) if other.account != role.account => format!("that is the account {}", role.account),
+            Ok(other) if other.name == role.name => format!("the expected role has the path {}", other.path),
+            _ => "that is another role than expected".to_owned(),
+        };
+        Some((wrong, format!("Annotate {} with {expected}, or correct `roleArn`.", self.subject.reference())))
+    }
+
+    /// Containers that have another role written down.
+    fn presets(&self, annotated: &str) -> Vec<Finding> {
+        let other = |preset: &&crate::subject::Preset| preset.value.as_deref().is_some_and(|value| value != annotated);
+        let finding = |preset: &crate::subject::Preset| {
+            let value = preset.value.as_deref().unwrap_or_default();
+            let observed =
+                format!("the container {} sets AWS_ROLE_ARN to `{}`", preset.container, value.escape_debug());
+            let expected = format!("no container sets AWS_ROLE_ARN to anything but {annotated}");
+            let fix = format!(
+                "Remove AWS_ROLE_ARN from the container {}: where it is set, the webhook injects neither role nor token.",
+                preset.container
+            );
+            let place = Evidence::new("manifest", preset.at.as_str(), format!("AWS_ROLE_ARN: {value}"));
+            Finding::unmet(observed, expected).fix(fix).with(place)
+        };
+        self.subject.presets.iter().filter(other).map(finding).collect()
+    }
+}
+
+/// The partition that a region belongs to.
+fn partition(region: &str) -> &'static str {
+    match region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        region if region.starts_with("eusc-") => "aws-eusc",
+        region if region.starts_with("us-iso-") => "aws-iso",
+        region if region.starts_with("us-isob-") => "aws-iso-b",
+        region if region.starts_with("eu-isoe-") => "aws-iso-e",
+        region if region.starts_with("us-isof-") => "aws-iso-f",
+        _ => "aws",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subject::tests::{ROLE, account, env, sited, subject, workload};
+    use preflight_cluster::{Container, EnvVar, Value, Workload};
+    use preflight_core::Reason;
+
+    fn judge_with(workload: Workload, annotations: &[(&str, &str)], role: Option<&str>) -> Vec<Finding> {
+        let account = account(annotations);
+        let subject = subject(&env(workload, vec![account.clone()], role)).unwrap();
+        Annotated { subject }.assess(Ok(Account::Present(account))).unwrap()
+    }
+
+    fn judge(annotations: &[(&str, &str)]) -> Vec<Finding> {
+        judge_with(workload(), annotations, Some(ROLE))
+    }
+
+    #[track_caller]
+    fn fails(findings: &[Finding], observed: &str, fix: &str) {
+        let failed: Vec<&Finding> = findings.iter().filter(|finding| !finding.met).collect();
+        assert_eq!(failed.len(), 1, "{findings:?}");
+        assert!(failed[0].observed.contains(observed), "{}", failed[0].observed);
+        assert!(failed[0].remediation.as_ref().unwrap().text.contains(fix), "{:?}", failed[0].remediation);
+    }
+
+    #[test]
+    fn the_expected_role_passes() {
+        let findings = judge(&[(ROLE_ANNOTATION, ROLE)]);
+        assert!(findings.len() == 1 && findings[0].met);
+        assert_eq!(findings[0].evidence[0].reference, "orders.yaml:7");
+        let own = judge_with(workload(), &[(ROLE_ANNOTATION, ROLE)], None);
+        assert!(own[0].met);
+    }
+
+    #[test]
+    fn each_way_to_miss_the_annotation_is_told_apart() {
+        fails(&judge(&[]), "names no role", "Annotate the ServiceAccount shop/orders");
+        fails(&judge(&[("eks.amazonaws.com/roleArn", ROLE)]), "which nobody reads", "Rename");
+        fails(&judge(&[("iam.amazonaws.com/role", "orders")]), "which nobody reads", "Rename");
+        let mut on_pod = workload();
+        let pod = &mut on_pod.eks.as_mut().unwrap().pod;
+        pod.annotations.insert(ROLE_ANNOTATION.to_owned(), ROLE.to_owned());
+        fails(&judge_with(on_pod, &[], Some(ROLE)), "stands on the pods", "Move it");
+        let mut unnamed = workload();
+        unnamed.eks.as_mut().unwrap().pod.service_account = None;
+        fails(&judge_with(unnamed, &[], Some(ROLE)), "name no ServiceAccount", "serviceAccountName");
+    }
+
+    #[test]
+    fn each_way_to_name_a_wrong_role_is_told_apart() {
+        let value = |value: &str| judge(&[(ROLE_ANNOTATION, value)]);
+        fails(&value(&format!("{ROLE}\n")), "white space", "Correct the annotation");
+        fails(&value("arn:aws:iam::111122223333:instance-profile/orders"), "instance-profile", "Correct");
+        fails(&value("arn:aws:iam::444455556666:role/apps/orders"), "the account 444455556666", ROLE);
+        fails(&value("arn:aws:iam::111122223333:role/orders"), "has the path /apps/", ROLE);
+        fails(&value("arn:aws:iam::111122223333:role/apps/billing"), "another role", ROLE);
+    }
+
+    #[test]
+    fn a_role_of_another_partition_than_the_regions_fails() {
+        let account = account(&[(ROLE_ANNOTATION, ROLE)]);
+        let mut env = env(workload(), vec![account.clone()], None);
+        env.aws.region = Some("cn-north-1".to_owned());
+        let check = Annotated { subject: subject(&env).unwrap() };
+        fails(&check.assess(Ok(Account::Present(account))).unwrap(), "the region is in aws-cn", "partition aws-cn");
+    }
+
+    #[test]
+    fn a_container_with_another_role_written_down_fails() {
+        let with = |value: Value| {
+            let mut workload = workload();
+            let variable = EnvVar { name: "AWS_ROLE_ARN".to_owned(), value, at: sited(()).at };
+            let container = Container { name: "app".to_owned(), env: vec![variable], ..Container::default() };
+            workload.eks.as_mut().unwrap().pod.containers.push(container);
+            judge_with(workload, &[(ROLE_ANNOTATION, ROLE)], Some(ROLE))
+        };
+        let other = "arn:aws:iam::111122223333:role/ecs-orders";
+        fails(&with(Value::Plain(other.to_owned())), "the container app sets AWS_ROLE_ARN", "Remove AWS_ROLE_ARN");
+        assert!(with(Value::Plain(ROLE.to_owned())).iter().all(|finding| finding.met));
+    }
+
+    #[test]
+    fn an_account_that_is_not_there_fails_and_one_that_cannot_be_seen_cannot_tell() {
+        let check = Annotated { subject: subject(&env(workload(), vec![], Some(ROLE))).unwrap() };
+        let absent = check.assess(Ok(Account::Absent("the cluster's API".to_owned()))).unwrap();
+        fails(&absent, "does not exist", "Create the ServiceAccount shop/orders");
+        let unseen = check.assess(Err(CannotTell::insufficient("not here"))).unwrap_err();
+        assert_eq!(unseen.reason, Reason::InsufficientData);
+    }
+}
