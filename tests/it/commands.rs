@@ -169,3 +169,39 @@ fn a_secret_from_the_configuration_is_in_no_output() {
         assert!(!ran.out.contains("hunter2") && !ran.err.contains("hunter2"), "{format}: {ran:?}");
     }
 }
+
+#[test]
+fn a_trust_policy_is_judged_without_a_configuration() {
+    let world = World::new("");
+    let policy = |subject: &str| {
+        serde_json::json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow",
+            "Principal": { "Federated": "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/ABC" },
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": { "StringEquals": { "oidc.eks.eu-west-1.amazonaws.com/id/ABC:sub": subject,
+                                             "oidc.eks.eu-west-1.amazonaws.com/id/ABC:aud": "sts.amazonaws.com" } } }] })
+        .to_string()
+    };
+    let arguments = [
+        "inspect", "trust", "policy.json", "--issuer", "https://oidc.eks.eu-west-1.amazonaws.com/id/ABC", "--subject",
+        "system:serviceaccount:shop:orders", "--account", "111122223333", "--output", "json",
+    ];
+    world.write("policy.json", &policy("system:serviceaccount:shop:orders"));
+    let ran = world.tool(&arguments);
+    assert_eq!((ran.code, ran.json()["decision"].as_str()), (0, Some("allow")), "{ran:?}");
+    world.write("policy.json", &policy("system:serviceaccount:shop:billing"));
+    let ran = world.tool(&arguments);
+    assert_eq!((ran.code, ran.json()["decision"].as_str()), (10, Some("deny")), "{ran:?}");
+    assert!(!ran.json()["because"].as_array().unwrap().is_empty());
+    world.write("policy.json", "{");
+    assert_eq!(world.tool(&arguments).code, 2);
+}
+
+#[test]
+fn a_jar_without_an_sdk_is_no_finding_and_a_missing_file_is_an_error() {
+    let world = World::new("");
+    std::fs::write(world.path("empty.jar"), b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0").unwrap();
+    let ran = world.tool(&["inspect", "jar", "empty.jar", "--output", "json"]);
+    assert_eq!((ran.code, ran.json()["jars"][0]["verdict"].as_str()), (0, Some("no-sdk")), "{ran:?}");
+    let missing = world.tool(&["inspect", "jar", "missing.jar"]);
+    assert!(missing.code == 2 && missing.err.contains("missing.jar"), "{missing:?}");
+}
