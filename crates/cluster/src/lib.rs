@@ -12,13 +12,3 @@ pub use inventory::{
     Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, Inventory, Overlap, Pod, ServiceAccount, Sited,
     SourceFile, Surge, Value, Volume, Workload,
 };
-#[allow(missing_docs)]
-pub struct Pair {
-    pub name: String,
-    pub eks: Option<String>,
-    pub ecs: Option<String>,
-}
-#[allow(missing_docs, clippy::missing_errors_doc)]
-pub fn load(_: &[std::path::PathBuf], _: &[std::path::PathBuf], _: &[Pair]) -> Result<Inventory, std::io::Error> {
-    Ok(Inventory::default())
-}
