@@ -5,6 +5,7 @@ use crate::headroom::{Contributor, Instances, Side};
 use crate::pools::{self, Pool, Reference};
 use crate::settings::{Endpoint, Engine, Use};
 use crate::variables::{Variable, normalised};
+use preflight_cluster::EnvVar;
 
 /// One workload on one side, as far as connections are concerned.
 #[derive(Clone, Debug)]
@@ -65,6 +66,9 @@ pub(crate) fn demand(
         if !found && !is_explained {
             share.of_secrets();
         }
+        if !found && own_uses.clone().next().is_none() {
+            share.of_unknown_names();
+        }
     }
     demand
 }
@@ -123,9 +127,24 @@ impl Share<'_> {
         });
         if let Some(variable) = hidden {
             self.demand.unclear.push(format!(
-                "{}: {} at {} comes from a secret and may be the address of {}; say so with `uses`",
+                "{}: {} at {} is not written down and may be the address of {}; say so with `uses`",
                 self.title(),
                 variable.name,
+                variable.at,
+                self.endpoint.name
+            ));
+        }
+    }
+
+    /// Variables whose very names are not here might hold this endpoint's address, unless the settings say what the
+    /// workload uses.
+    fn of_unknown_names(&mut self) {
+        let mut variables = self.workload.containers.iter().flat_map(|container| &container.variables);
+        if let Some(variable) = variables.find(|variable| variable.name.ends_with(EnvVar::ANY)) {
+            self.demand.unclear.push(format!(
+                "{}: the names of the variables from {} are not known, and one may be the address of {}; add their source \
+                 (of a Secret, the names of its keys are enough), or say with `uses` what the workload connects to",
+                self.title(),
                 variable.at,
                 self.endpoint.name
             ));

@@ -2,17 +2,238 @@
 
 use crate::demand::{Container, Deployed};
 use crate::headroom::{Instances, Side};
-use preflight_cluster::Inventory;
+use crate::instances::{Amount, Controller, Overlap};
+use crate::variables::{Variable, expand};
+use preflight_cluster::{self as cluster, EcsTask, EksWorkload, EnvVar, Inventory, Surge};
 
 /// Every workload on each side.
-pub(crate) fn deployed(_inventory: &Inventory) -> Vec<Deployed> {
-    [Side::Ecs, Side::Eks]
-        .map(|side| Deployed {
-            workload: "orders".into(),
-            side,
-            instances: Ok(Instances { steady: 1, rollout: 2, worst: 3 }),
-            at: "x.yaml:1".into(),
-            containers: vec![Container::default()],
-        })
-        .into()
+pub(crate) fn deployed(inventory: &Inventory) -> Vec<Deployed> {
+    let sides = inventory.workloads.iter().flat_map(|workload| {
+        let ecs = workload.ecs.as_ref().map(|task| of_ecs(&workload.name, task));
+        let eks = workload.eks.as_ref().map(|found| of_eks(&workload.name, found, inventory.nodes));
+        [ecs, eks]
+    });
+    sides.flatten().collect()
+}
+
+fn of_ecs(workload: &str, task: &EcsTask) -> Deployed {
+    let counts = [&task.desired, &task.autoscaled_max].into_iter().flatten();
+    let instances = match counts.map(|count| count.value).max() {
+        Some(desired) => Ok(Controller::Service { desired, maximum_percent: task.maximum_percent.value }.instances()),
+        None => Err("no service runs the task definition, so the number of tasks is not known; add what `aws ecs \
+                     describe-services` prints"
+            .to_owned()),
+    };
+    let mut containers: Vec<Container> = task.containers.iter().map(container).collect();
+    if containers.is_empty() {
+        // Without its task definition, a service may be told anything.
+        let anything = Variable { name: EnvVar::ANY.to_owned(), value: None, at: task.at.clone() };
+        containers.push(Container { variables: vec![anything], arguments: vec![] });
+    }
+    Deployed { workload: workload.to_owned(), side: Side::Ecs, instances, at: task.at.clone(), containers }
+}
+
+fn of_eks(workload: &str, found: &EksWorkload, nodes: Option<u64>) -> Deployed {
+    // Init containers end before the others begin, unless they are sidecars.
+    let sidecars = found.pod.init_containers.iter().filter(|container| container.is_sidecar);
+    Deployed {
+        workload: workload.to_owned(),
+        side: Side::Eks,
+        instances: instances(found, nodes),
+        at: found.at.clone(),
+        containers: sidecars.chain(&found.pod.containers).map(container).collect(),
+    }
+}
+
+/// Those at the maximum of the autoscaler. A deployment of the manifest sets `replicas` again where it holds more.
+fn instances(found: &EksWorkload, nodes: Option<u64>) -> Result<Instances, String> {
+    let at_most = |replicas: u64| found.autoscaler.as_ref().map_or(replicas, |scaler| scaler.max.value.max(replicas));
+    let controller = match &found.controller {
+        cluster::Controller::Deployment { replicas, surge, waits_for_termination } => Controller::Deployment {
+            replicas: at_most(replicas.value),
+            surge: surge.as_ref().map(|surge| amount(surge.value)),
+            waits_for_termination: *waits_for_termination,
+        },
+        cluster::Controller::StatefulSet { replicas } => Controller::StatefulSet { replicas: at_most(replicas.value) },
+        cluster::Controller::DaemonSet { surge } => {
+            let unknown = || "a DaemonSet runs on every node, and the number of nodes is not known".to_owned();
+            Controller::DaemonSet { nodes: nodes.ok_or_else(unknown)?, surge: amount(surge.value) }
+        }
+        cluster::Controller::Job { parallelism } => Controller::Job { parallelism: parallelism.value },
+        cluster::Controller::CronJob { parallelism, overlap } => Controller::CronJob {
+            parallelism: parallelism.value,
+            overlap: match overlap {
+                cluster::Overlap::Allow => Overlap::Allow,
+                cluster::Overlap::Forbid => Overlap::Forbid,
+                cluster::Overlap::Replace => Overlap::Replace,
+            },
+        },
+        // Nobody replaces them, as nobody replaces the pods of a Job.
+        cluster::Controller::Bare { replicas } => Controller::Job { parallelism: at_most(replicas.value) },
+    };
+    Ok(controller.instances())
+}
+
+fn amount(surge: Surge) -> Amount {
+    match surge {
+        Surge::Count(count) => Amount::Count(count),
+        Surge::Percent(percent) => Amount::Percent(percent),
+    }
+}
+
+fn container(container: &cluster::Container) -> Container {
+    let variables: Vec<Variable> = container
+        .env
+        .iter()
+        .map(|one| Variable { name: one.name.clone(), value: one.plain().map(str::to_owned), at: one.at.clone() })
+        .collect();
+    let arguments: Vec<Variable> = container
+        .arguments
+        .iter()
+        .map(|one| Variable { name: String::new(), value: Some(one.value.clone()), at: one.at.clone() })
+        .collect();
+    Container { variables: expand(&variables, &arguments), arguments }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demand::demand;
+    use crate::settings::{Endpoint, Use};
+    use preflight_cluster::{Autoscaler, Pod, Sited, Value, Workload};
+
+    fn sited<T>(value: T) -> Sited<T> {
+        Sited { value, at: "a.yaml:1".to_owned() }
+    }
+
+    fn with(name: &str, value: Value) -> cluster::Container {
+        let variable = EnvVar { name: name.to_owned(), value, at: format!("{name}.yaml:7") };
+        cluster::Container { env: vec![variable], ..cluster::Container::default() }
+    }
+
+    fn plain(name: &str, value: &str) -> cluster::Container {
+        with(name, Value::Plain(value.to_owned()))
+    }
+
+    fn eks(controller: cluster::Controller, max: Option<u64>, containers: Vec<cluster::Container>) -> Workload {
+        let autoscaler = max.map(|max| Autoscaler { name: "a".into(), min: sited(1), max: sited(max) });
+        let found = EksWorkload {
+            namespace: "shop".into(),
+            kind: "Deployment".into(),
+            name: "orders".into(),
+            at: "a.yaml:1".into(),
+            controller,
+            autoscaler,
+            pod: Pod { containers, ..Pod::default() },
+        };
+        Workload { name: "orders".into(), ecs: None, eks: Some(found) }
+    }
+
+    fn ecs(desired: Option<u64>, max: Option<u64>, containers: Vec<cluster::Container>) -> Workload {
+        let task = EcsTask {
+            service: "orders".into(),
+            at: "services.json:3".into(),
+            desired: desired.map(sited),
+            autoscaled_max: max.map(sited),
+            maximum_percent: sited(150),
+            task_definition: None,
+            task_role_arn: None,
+            containers,
+        };
+        Workload { name: "orders".into(), ecs: Some(task), eks: None }
+    }
+
+    fn deployment(replicas: u64) -> cluster::Controller {
+        let surge = Some(sited(Surge::Percent(25)));
+        cluster::Controller::Deployment { replicas: sited(replicas), surge, waits_for_termination: false }
+    }
+
+    fn only(workload: Workload, nodes: Option<u64>) -> Deployed {
+        let inventory = Inventory { workloads: vec![workload], nodes, ..Inventory::default() };
+        deployed(&inventory).pop().unwrap()
+    }
+
+    fn numbers(workload: Workload, nodes: Option<u64>) -> Result<[u64; 3], String> {
+        only(workload, nodes).instances.map(|one| [one.steady, one.rollout, one.worst])
+    }
+
+    #[test]
+    fn each_side_of_a_workload_counts_for_itself() {
+        let mut both = ecs(Some(3), None, vec![]);
+        both.eks = eks(deployment(2), None, vec![]).eks;
+        let inventory = Inventory { workloads: vec![both], ..Inventory::default() };
+        let sides: Vec<_> = deployed(&inventory).iter().map(|one| (one.workload.clone(), one.side)).collect();
+        assert_eq!(sides, [("orders".to_owned(), Side::Ecs), ("orders".to_owned(), Side::Eks)]);
+    }
+
+    #[test]
+    fn replicas_are_those_at_the_maximum_of_the_autoscaler() {
+        assert_eq!(numbers(eks(deployment(2), None, vec![]), None), Ok([2, 4, 5]));
+        assert_eq!(numbers(eks(deployment(2), Some(8), vec![]), None), Ok([8, 16, 18]));
+        assert_eq!(numbers(eks(deployment(9), Some(8), vec![]), None), Ok([9, 18, 21]));
+        let set = cluster::Controller::StatefulSet { replicas: sited(1) };
+        assert_eq!(numbers(eks(set, Some(4), vec![]), None), Ok([4, 4, 4]));
+        assert_eq!(numbers(ecs(Some(2), Some(4), vec![]), None), Ok([4, 8, 10]));
+    }
+
+    #[test]
+    fn jobs_and_bare_pods_are_as_many_as_they_say() {
+        let cron = |overlap| cluster::Controller::CronJob { parallelism: sited(2), overlap };
+        assert_eq!(numbers(eks(cron(cluster::Overlap::Forbid), None, vec![]), None), Ok([2, 2, 2]));
+        assert_eq!(numbers(eks(cron(cluster::Overlap::Allow), None, vec![]), None), Ok([2, 4, 4]));
+        let job = cluster::Controller::Job { parallelism: sited(5) };
+        assert_eq!(numbers(eks(job, None, vec![]), None), Ok([5, 5, 5]));
+        let bare = cluster::Controller::Bare { replicas: sited(1) };
+        assert_eq!(numbers(eks(bare, None, vec![]), None), Ok([1, 1, 1]));
+    }
+
+    #[test]
+    fn a_number_that_nobody_tells_is_a_reason() {
+        let daemon = || cluster::Controller::DaemonSet { surge: sited(Surge::Count(0)) };
+        assert!(numbers(eks(daemon(), None, vec![]), None).unwrap_err().contains("number of nodes"));
+        assert_eq!(numbers(eks(daemon(), None, vec![]), Some(3)), Ok([3, 6, 6]));
+        assert!(numbers(ecs(None, None, vec![]), None).unwrap_err().contains("describe-services"));
+    }
+
+    #[test]
+    fn sidecars_count_and_init_containers_that_end_do_not() {
+        let mut workload = eks(deployment(1), None, vec![plain("A", "1")]);
+        let pod = &mut workload.eks.as_mut().unwrap().pod;
+        pod.init_containers = vec![plain("MIGRATE", "1"), plain("PROXY", "1")];
+        pod.init_containers[1].is_sidecar = true;
+        let names: Vec<_> = only(workload, None).containers.iter().map(|one| one.variables[0].name.clone()).collect();
+        assert_eq!(names, ["PROXY", "A"]);
+    }
+
+    #[test]
+    fn variables_keep_their_place_and_arguments_are_properties() {
+        let mut container = plain("HOST", "db");
+        container.arguments.push(Sited { value: "--db.url=mysql://$(HOST)/x".into(), at: "a.yaml:9".into() });
+        let found = only(eks(deployment(1), None, vec![container]), None);
+        let variables: Vec<_> = found.containers[0]
+            .variables
+            .iter()
+            .map(|one| (one.name.as_str(), one.value.as_deref(), one.at.as_str()))
+            .collect();
+        assert_eq!(variables, [("HOST", Some("db"), "HOST.yaml:7"), ("db.url", Some("mysql://db/x"), "a.yaml:9")]);
+    }
+
+    #[test]
+    fn what_is_hidden_from_this_tool_is_unclear_until_the_settings_say_what_is_used() {
+        let endpoint: Endpoint =
+            serde_json::from_value(serde_json::json!({ "name": "db", "engine": "mysql", "address": "db" })).unwrap();
+        let unclear = |workload: Workload, uses: &[(String, Use)]| {
+            let inventory = Inventory { workloads: vec![workload], ..Inventory::default() };
+            let endpoints = std::slice::from_ref(&endpoint);
+            demand(&endpoint, endpoints, &deployed(&inventory), uses).unclear
+        };
+        let hidden = || eks(deployment(1), None, vec![with("APP_*", Value::Secret("Secret x".into()))]);
+        let found = unclear(hidden(), &[]);
+        assert!(found[0].contains("orders (eks)") && found[0].contains("APP_*.yaml:7"), "{found:?}");
+        // A service without its task definition may be told anything.
+        assert!(unclear(ecs(Some(1), None, vec![]), &[])[0].contains("services.json:3"));
+        let other = [("orders".to_owned(), Use { endpoint: "cache".to_owned(), pool: None })];
+        assert_eq!(unclear(hidden(), &other), Vec::<String>::new());
+        assert_eq!(unclear(eks(deployment(1), None, vec![plain("A", "1")]), &[]), Vec::<String>::new());
+    }
 }

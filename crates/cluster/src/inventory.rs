@@ -52,9 +52,9 @@ pub struct Workload {
 /// A service of ECS with its task definition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EcsTask {
-    /// The name of the service.
+    /// The name of the service; the family of the task definition if no service was given.
     pub service: String,
-    /// Where the service stands.
+    /// Where the service stands; the task definition if no service was given.
     pub at: String,
     /// `desiredCount`, if a service was given.
     pub desired: Option<Sited<u64>>,
@@ -62,7 +62,7 @@ pub struct EcsTask {
     pub autoscaled_max: Option<Sited<u64>>,
     /// `deploymentConfiguration.maximumPercent`; 200 where the service does not say.
     pub maximum_percent: Sited<u64>,
-    /// The task definition as `family:revision`, if it was given.
+    /// The task definition as `family:revision`: the one that the service names, given or not, or the one on its own.
     pub task_definition: Option<Sited<String>>,
     /// `taskRoleArn`.
     pub task_role_arn: Option<Sited<String>>,
@@ -222,7 +222,7 @@ pub struct Container {
 /// One variable of an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvVar {
-    /// Its name.
+    /// Its name, or one that ends with [`EnvVar::ANY`].
     pub name: String,
     /// Its value, or why there is none here.
     pub value: Value,
@@ -243,6 +243,16 @@ pub enum Value {
 }
 
 impl EnvVar {
+    /// Stands in [`EnvVar::name`] for every name that a source may hold which is not here (`envFrom`,
+    /// `environmentFiles`), after the prefix that all of them have.
+    pub const ANY: &str = "*";
+
+    /// Whether it stands for variables whose names are not known.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.name.ends_with(Self::ANY)
+    }
+
     /// The value, if it is written down.
     #[must_use]
     pub fn plain(&self) -> Option<&str> {
@@ -251,6 +261,14 @@ impl EnvVar {
             Value::Secret(_) | Value::Unresolved(_) => None,
         }
     }
+}
+
+/// Adds a variable to an environment; it replaces one of the same name. Sources whose names are not known all stay.
+pub(crate) fn push_variable(environment: &mut Vec<EnvVar>, variable: EnvVar) {
+    if !variable.is_any() {
+        environment.retain(|known| known.name != variable.name);
+    }
+    environment.push(variable);
 }
 
 /// A volume of a pod.

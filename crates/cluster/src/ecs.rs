@@ -1,0 +1,348 @@
+//! The ECS side, from what the AWS CLI prints: `ecs describe-services`, `ecs describe-task-definition` and
+//! `application-autoscaling describe-scalable-targets`, or from task definitions as they are registered.
+
+use crate::cursor::Cursor;
+use crate::inventory::push_variable;
+use crate::node::Node;
+use crate::{Container, EcsTask, EnvVar, InventoryError, Sited, Value};
+
+/// `maximumPercent` where a service does not say.
+const MAXIMUM_PERCENT: u64 = 200;
+
+/// The same for one task on each instance (`DAEMON`).
+const MAXIMUM_PERCENT_DAEMON: u64 = 100;
+
+/// Everything in the files, not yet put together.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    services: Vec<Service>,
+    definitions: Vec<Definition>,
+    targets: Vec<Target>,
+    notes: Vec<String>,
+}
+
+#[derive(PartialEq)]
+struct Service {
+    /// The name of the cluster; empty if the service does not say.
+    cluster: String,
+    name: String,
+    at: String,
+    desired: Option<Sited<u64>>,
+    maximum_percent: Sited<u64>,
+    definition: Option<Sited<String>>,
+}
+
+struct Definition {
+    family: String,
+    revision: Option<u64>,
+    at: String,
+    role: Option<Sited<String>>,
+    containers: Vec<Container>,
+}
+
+struct Target {
+    cluster: String,
+    service: String,
+    max: Sited<u64>,
+}
+
+/// A service with the name of its cluster.
+pub(crate) struct Deployed {
+    pub cluster: String,
+    pub family: Option<String>,
+    pub task: EcsTask,
+}
+
+impl Tasks {
+    /// Takes one document.
+    pub(crate) fn add(&mut self, file: &str, document: &Node) -> Result<(), InventoryError> {
+        self.add_any(&Cursor::new(file, document))
+    }
+
+    fn add_any(&mut self, cursor: &Cursor<'_>) -> Result<(), InventoryError> {
+        if cursor.is_list() {
+            return cursor.list()?.iter().try_for_each(|item| self.add_any(item));
+        }
+        for failure in cursor.items("failures")? {
+            let arn = failure.text_of("arn")?.unwrap_or_default();
+            let reason = failure.text_of("reason")?.unwrap_or_default();
+            self.notes.push(format!("{}: AWS could not describe {arn}: {reason}", failure.at()));
+        }
+        if let Some(definition) = cursor.get("taskDefinition").filter(Cursor::is_map) {
+            self.add_definition(&definition)
+        } else if cursor.get("containerDefinitions").is_some() {
+            self.add_definition(cursor)
+        } else if cursor.get("services").is_some() {
+            cursor.items("services")?.iter().try_for_each(|service| self.add_service(service))
+        } else if let Some(service) = cursor.get("service").filter(Cursor::is_map) {
+            self.add_service(&service)
+        } else if cursor.get("serviceName").is_some() {
+            self.add_service(cursor)
+        } else if cursor.get("ScalableTargets").is_some() {
+            cursor.items("ScalableTargets")?.iter().try_for_each(|target| self.add_target(target))
+        } else {
+            self.notes.push(format!("{}: neither service, task definition nor scalable target", cursor.at()));
+            Ok(())
+        }
+    }
+
+    fn add_service(&mut self, cursor: &Cursor<'_>) -> Result<(), InventoryError> {
+        let name = cursor.needed("serviceName")?;
+        if let Some(status @ ("INACTIVE" | "DRAINING")) = cursor.text_of("status")?.as_deref() {
+            self.notes.push(format!("{}: service {name} is {status} and is left out", cursor.at()));
+            return Ok(());
+        }
+        let percent = cursor.get("deploymentConfiguration");
+        let percent = percent.map(|percent| percent.sited("maximumPercent", Cursor::count)).transpose()?.flatten();
+        let is_daemon = cursor.text_of("schedulingStrategy")?.as_deref() == Some("DAEMON");
+        let default = if is_daemon { MAXIMUM_PERCENT_DAEMON } else { MAXIMUM_PERCENT };
+        let service = Service {
+            cluster: match cursor.text_of("clusterArn")? {
+                Some(arn) => last(&arn).to_owned(),
+                None => cursor.text_of("cluster")?.map(|name| last(&name).to_owned()).unwrap_or_default(),
+            },
+            desired: cursor.sited("desiredCount", Cursor::count)?,
+            maximum_percent: percent.unwrap_or_else(|| Sited { value: default, at: cursor.at() }),
+            definition: cursor.sited("taskDefinition", Cursor::text)?,
+            at: cursor.at(),
+            name,
+        };
+        let known = self.services.iter().find(|known| known.name == service.name && known.cluster == service.cluster);
+        if let Some(known) = known {
+            return is_same_service(known, &service).then_some(()).ok_or_else(|| InventoryError::Twice {
+                object: format!("service {}/{}", service.cluster, service.name),
+                first: known.at.clone(),
+                second: service.at.clone(),
+            });
+        }
+        self.services.push(service);
+        Ok(())
+    }
+
+    fn add_definition(&mut self, cursor: &Cursor<'_>) -> Result<(), InventoryError> {
+        let read = |container: &Cursor<'_>| self::container(container);
+        let definition = Definition {
+            family: cursor.needed("family")?,
+            revision: cursor.get("revision").map(|revision| revision.count()).transpose()?,
+            at: cursor.at(),
+            role: cursor.sited("taskRoleArn", Cursor::text)?.filter(|role| !role.value.is_empty()),
+            containers: cursor.items("containerDefinitions")?.iter().map(read).collect::<Result<_, _>>()?,
+        };
+        if definition.containers.is_empty() {
+            return Err(cursor.unlike("a task definition with `containerDefinitions`"));
+        }
+        let same = |known: &&Definition| known.family == definition.family && known.revision == definition.revision;
+        if let Some(known) = self.definitions.iter().find(same) {
+            return known.says_the_same_as(&definition).then_some(()).ok_or_else(|| InventoryError::Twice {
+                object: format!("task definition {}", definition.name()),
+                first: known.at.clone(),
+                second: definition.at.clone(),
+            });
+        }
+        self.definitions.push(definition);
+        Ok(())
+    }
+
+    fn add_target(&mut self, cursor: &Cursor<'_>) -> Result<(), InventoryError> {
+        let id = cursor.needed("ResourceId")?;
+        let dimension = cursor.text_of("ScalableDimension")?;
+        let is_count = dimension.is_none_or(|dimension| dimension == "ecs:service:DesiredCount");
+        let parts: Vec<&str> = id.split('/').collect();
+        let (["service", cluster, service], true) = (parts.as_slice(), is_count) else {
+            self.notes.push(format!("{}: {id} is not the number of tasks of a service", cursor.at()));
+            return Ok(());
+        };
+        let max = cursor.sited("MaxCapacity", Cursor::count)?;
+        let max = max.ok_or_else(|| cursor.unlike("a scalable target with `MaxCapacity`"))?;
+        self.targets.push(Target { cluster: (*cluster).to_owned(), service: (*service).to_owned(), max });
+        Ok(())
+    }
+
+    /// Every service with its task definition, and every family that belongs to no service.
+    pub(crate) fn services(mut self, notes: &mut Vec<String>) -> Result<Vec<Deployed>, InventoryError> {
+        let mut used = vec![];
+        let mut found = vec![];
+        for service in std::mem::take(&mut self.services) {
+            let definition = self.definition_of(&service, notes);
+            used.extend(definition.map(|definition| definition.family.clone()));
+            found.push(self.deployed(service, definition));
+        }
+        for target in
+            self.targets.iter().filter(|target| !found.iter().any(|one| target.is_of(&one.cluster, &one.task.service)))
+        {
+            notes
+                .push(format!("{}: a target for service {}, which is not in the files", target.max.at, target.service));
+        }
+        let mut families: Vec<&str> = self.definitions.iter().map(|definition| definition.family.as_str()).collect();
+        families.sort_unstable();
+        families.dedup();
+        for family in families.into_iter().filter(|family| !used.iter().any(|used| used == family)) {
+            if let Some(definition) = self.newest(family) {
+                found.push(alone(definition));
+            }
+        }
+        notes.append(&mut self.notes);
+        Ok(found)
+    }
+
+    fn definition_of(&self, service: &Service, notes: &mut Vec<String>) -> Option<&Definition> {
+        let name = service.definition.as_ref()?;
+        let wanted = last(&name.value);
+        let (family, revision) = match wanted.rsplit_once(':') {
+            Some((family, revision)) => (family, revision.parse().ok()),
+            None => (wanted, None),
+        };
+        let exact = self.definitions.iter().find(|known| known.family == family && known.revision == revision);
+        if let (Some(exact), true) = (exact, revision.is_some()) {
+            return Some(exact);
+        }
+        let newest = self.newest(family);
+        match (newest, revision) {
+            (None, _) => notes.push(format!(
+                "{}: task definition {wanted} of service {} is not in the files; its containers are not known",
+                name.at, service.name
+            )),
+            (Some(newest), Some(_)) => notes.push(format!(
+                "{}: task definition {wanted} of service {} is not in the files; {} at {} stands for it",
+                name.at,
+                service.name,
+                newest.name(),
+                newest.at
+            )),
+            (Some(_), None) => {}
+        }
+        newest
+    }
+
+    fn newest(&self, family: &str) -> Option<&Definition> {
+        self.definitions.iter().filter(|known| known.family == family).max_by_key(|known| known.revision)
+    }
+
+    fn deployed(&self, service: Service, definition: Option<&Definition>) -> Deployed {
+        let mut targets: Vec<&Target> =
+            self.targets.iter().filter(|target| target.is_of(&service.cluster, &service.name)).collect();
+        targets.sort_by_key(|target| target.max.value);
+        let named = service.definition.map(|named| Sited { value: last(&named.value).to_owned(), at: named.at });
+        let named = match (named, definition) {
+            (Some(named), Some(definition)) => Some(Sited { value: definition.name(), at: named.at }),
+            (named, _) => named,
+        };
+        let family = named.as_ref().map(|named| named.value.split(':').next().unwrap_or_default().to_owned());
+        let task = EcsTask {
+            service: service.name,
+            at: service.at,
+            desired: service.desired,
+            autoscaled_max: targets.last().map(|target| target.max.clone()),
+            maximum_percent: service.maximum_percent,
+            task_definition: named,
+            task_role_arn: definition.and_then(|definition| definition.role.clone()),
+            containers: definition.map(|definition| definition.containers.clone()).unwrap_or_default(),
+        };
+        Deployed { cluster: service.cluster, family, task }
+    }
+}
+
+impl Target {
+    fn is_of(&self, cluster: &str, service: &str) -> bool {
+        self.service == service && (cluster.is_empty() || self.cluster == cluster)
+    }
+}
+
+impl Definition {
+    fn name(&self) -> String {
+        self.revision.map_or_else(|| self.family.clone(), |revision| format!("{}:{revision}", self.family))
+    }
+
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        let role = |one: &Self| one.role.as_ref().map(|role| role.value.clone());
+        let containers = |one: &Self| -> Vec<_> {
+            let values = |one: &Container| -> Vec<_> {
+                one.env.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect()
+            };
+            let arguments =
+                |one: &Container| -> Vec<_> { one.arguments.iter().map(|argument| argument.value.clone()).collect() };
+            one.containers
+                .iter()
+                .map(|one| (one.name.clone(), one.image.clone(), values(one), arguments(one)))
+                .collect()
+        };
+        role(self) == role(other) && containers(self) == containers(other)
+    }
+}
+
+fn is_same_service(one: &Service, two: &Service) -> bool {
+    let number = |sited: &Option<Sited<u64>>| sited.as_ref().map(|sited| sited.value);
+    let text = |sited: &Option<Sited<String>>| sited.as_ref().map(|sited| sited.value.clone());
+    number(&one.desired) == number(&two.desired)
+        && one.maximum_percent.value == two.maximum_percent.value
+        && text(&one.definition) == text(&two.definition)
+}
+
+/// A task definition that no service runs.
+fn alone(definition: &Definition) -> Deployed {
+    let task = EcsTask {
+        service: definition.family.clone(),
+        at: definition.at.clone(),
+        desired: None,
+        autoscaled_max: None,
+        maximum_percent: Sited { value: MAXIMUM_PERCENT, at: definition.at.clone() },
+        task_definition: Some(Sited { value: definition.name(), at: definition.at.clone() }),
+        task_role_arn: definition.role.clone(),
+        containers: definition.containers.clone(),
+    };
+    Deployed { cluster: String::new(), family: Some(definition.family.clone()), task }
+}
+
+fn container(container: &Cursor<'_>) -> Result<Container, InventoryError> {
+    let mut arguments = vec![];
+    for field in ["entryPoint", "command"] {
+        for argument in container.items(field)? {
+            arguments.push(Sited { value: argument.text()?, at: argument.at() });
+        }
+    }
+    let mut mounts = vec![];
+    for mount in container.items("mountPoints")? {
+        mounts.push((mount.needed("containerPath")?, mount.text_of("sourceVolume")?.unwrap_or_default()));
+    }
+    let user = container.sited("user", Cursor::text)?;
+    let user = user.and_then(|user| {
+        let value = user.value.split(':').next().unwrap_or_default().parse().ok()?;
+        Some(Sited { value, at: user.at })
+    });
+    Ok(Container {
+        name: container.needed("name")?,
+        at: container.at(),
+        image: container.text_of("image")?.unwrap_or_default(),
+        env: environment(container)?,
+        arguments,
+        run_as_user: user,
+        mounts,
+        has_readiness: container.get("healthCheck").is_some(),
+        is_sidecar: false,
+    })
+}
+
+/// Files first: what the task definition itself says replaces what stands in them.
+fn environment(container: &Cursor<'_>) -> Result<Vec<EnvVar>, InventoryError> {
+    let mut environment = vec![];
+    for file in container.items("environmentFiles")? {
+        let value = Value::Unresolved(format!("every variable in {}", file.needed("value")?));
+        push_variable(&mut environment, EnvVar { name: EnvVar::ANY.to_owned(), value, at: file.at() });
+    }
+    for entry in container.items("environment")? {
+        let value = entry.get("value");
+        let at = value.map_or_else(|| entry.at(), |value| value.at());
+        let value = Value::Plain(value.map(|value| value.text()).transpose()?.unwrap_or_default());
+        push_variable(&mut environment, EnvVar { name: entry.needed("name")?, value, at });
+    }
+    for entry in container.items("secrets")? {
+        let value = Value::Secret(entry.needed("valueFrom")?);
+        push_variable(&mut environment, EnvVar { name: entry.needed("name")?, value, at: entry.at() });
+    }
+    Ok(environment)
+}
+
+/// The name at the end of an ARN or of a path.
+fn last(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}

@@ -1,0 +1,95 @@
+//! Why there is no inventory.
+
+use std::path::PathBuf;
+
+/// Manifests or task definitions could not be read, or contradict themselves. No text of a file is in it, so no secret is.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// A file or a directory.
+    #[error("reading {}: {source}", path.display())]
+    Read {
+        /// The path.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A directory without a file to read.
+    #[error("{}: there is no *.yaml, *.yml or *.json file in this directory", path.display())]
+    Empty {
+        /// The path.
+        path: PathBuf,
+    },
+    /// More than this tool reads.
+    #[error("{}: more than {limit}", path.display())]
+    TooMuch {
+        /// The path.
+        path: PathBuf,
+        /// The limit, in words.
+        limit: String,
+    },
+    /// Not YAML, not JSON, or a key twice.
+    #[error("{file}:{line}:{column}: {message}")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// The line, from 1; 0 if it is not known.
+        line: u64,
+        /// The column, from 1; 0 if it is not known.
+        column: u64,
+        /// What is wrong and what was expected.
+        message: String,
+    },
+    /// A value of the wrong kind.
+    #[error("{at}: {what} is {found}; expected {expected}")]
+    Shape {
+        /// Where it stands.
+        at: String,
+        /// The name of the field.
+        what: String,
+        /// What it is, without the value itself.
+        found: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// One object twice, with different content.
+    #[error("{object} stands at {first} and, different, at {second}; keep one of them")]
+    Twice {
+        /// The object.
+        object: String,
+        /// The first place.
+        first: String,
+        /// The second place.
+        second: String,
+    },
+    /// A configured workload names something that is not there.
+    #[error(
+        "workload {workload}: there is no {wanted}{}",
+        nearest.as_ref().map(|nearest| format!("; the nearest is `{nearest}`")).unwrap_or_default()
+    )]
+    NotFound {
+        /// The configured name.
+        workload: String,
+        /// What it names.
+        wanted: String,
+        /// What it may mean.
+        nearest: Option<String>,
+    },
+    /// A configured workload names something that is there more than once.
+    #[error("workload {workload}: {wanted} may be any of {}", candidates.join(", "))]
+    Ambiguous {
+        /// The configured name.
+        workload: String,
+        /// What it names.
+        wanted: String,
+        /// All that it may mean.
+        candidates: Vec<String>,
+    },
+    /// Two configured workloads have one name, or name the same thing.
+    #[error("workload {workload}: {what} is already that of another workload")]
+    Taken {
+        /// The second one.
+        workload: String,
+        /// What both have.
+        what: String,
+    },
+}

@@ -1,0 +1,112 @@
+//! The environment of a container, put together as Kubernetes does it.
+
+use super::objects::{Key, Objects};
+use crate::cursor::Cursor;
+use crate::inventory::push_variable;
+use crate::{EnvVar, InventoryError, Value};
+
+/// `envFrom` first, then `env`; whatever comes later replaces what has the same name. What `$(NAME)` stands for is left
+/// to whoever reads a value.
+pub(crate) fn read(
+    objects: &Objects,
+    key: &Key,
+    container: &Cursor<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<EnvVar>, InventoryError> {
+    let mut environment = vec![];
+    for source in container.items("envFrom")? {
+        for variable in imported(objects, key, &source)? {
+            push_variable(&mut environment, variable);
+        }
+    }
+    for entry in container.items("env")? {
+        let name = entry.needed("name")?;
+        let at = entry.get("value").map_or_else(|| entry.at(), |value| value.at());
+        if let Some(value) = value(objects, key, &entry, notes)? {
+            push_variable(&mut environment, EnvVar { name, value, at });
+        }
+    }
+    Ok(environment)
+}
+
+fn imported(objects: &Objects, key: &Key, source: &Cursor<'_>) -> Result<Vec<EnvVar>, InventoryError> {
+    let prefix = source.text_of("prefix")?.unwrap_or_default();
+    let all = |value| vec![EnvVar { name: format!("{prefix}{}", EnvVar::ANY), value, at: source.at() }];
+    if let Some(map) = source.get("configMapRef") {
+        let name = map.needed("name")?;
+        let Some(found) = objects.get(&Key::new(&key.namespace, "ConfigMap", &name)) else {
+            return Ok(all(Value::Unresolved(format!("ConfigMap {name} is not in the manifests"))));
+        };
+        let Some(data) = found.get("data") else {
+            return Ok(vec![]);
+        };
+        let variable = |(name, value): (&str, Cursor<'_>)| {
+            Ok(EnvVar { name: format!("{prefix}{name}"), value: Value::Plain(value.text()?), at: value.at() })
+        };
+        return data.fields()?.into_iter().map(variable).collect();
+    }
+    if let Some(secret) = source.get("secretRef") {
+        let name = secret.needed("name")?;
+        let Some(keys) = objects.secret(&key.namespace, &name) else {
+            return Ok(all(Value::Secret(format!("every key of Secret {name}, which is not in the manifests"))));
+        };
+        let variable = |secret: &String| EnvVar {
+            name: format!("{prefix}{secret}"),
+            value: Value::Secret(format!("key {secret} of Secret {name}")),
+            at: source.at(),
+        };
+        return Ok(keys.iter().map(variable).collect());
+    }
+    Ok(all(Value::Unresolved("from a source that this tool does not know".to_owned())))
+}
+
+/// The value of one entry; none if an optional one is known to be absent.
+fn value(
+    objects: &Objects,
+    key: &Key,
+    entry: &Cursor<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Option<Value>, InventoryError> {
+    let Some(source) = entry.get("valueFrom") else {
+        let Some(value) = entry.get("value") else {
+            return Ok(Some(Value::Plain(String::new())));
+        };
+        if !value.is_text() {
+            notes.push(format!("{}: Kubernetes refuses a value that is not text; put it in quotes", value.at()));
+        }
+        return value.text().map(|text| Some(Value::Plain(text)));
+    };
+    if let Some(secret) = source.get("secretKeyRef") {
+        let (name, secret_key) = (secret.needed("name")?, secret.needed("key")?);
+        return Ok(Some(Value::Secret(format!("key {secret_key} of Secret {name}"))));
+    }
+    if let Some(map) = source.get("configMapKeyRef") {
+        return of_config_map(objects, key, &map, notes);
+    }
+    if let Some(field) = source.get("fieldRef") {
+        return Ok(Some(Value::Unresolved(format!("field {} of the running pod", field.needed("fieldPath")?))));
+    }
+    let (name, _) = source.fields()?.into_iter().next().unwrap_or(("nothing", source));
+    Ok(Some(Value::Unresolved(format!("from {name}, which is known in the running pod alone"))))
+}
+
+fn of_config_map(
+    objects: &Objects,
+    key: &Key,
+    map: &Cursor<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Option<Value>, InventoryError> {
+    let (name, map_key) = (map.needed("name")?, map.needed("key")?);
+    let Some(found) = objects.get(&Key::new(&key.namespace, "ConfigMap", &name)) else {
+        let why = format!("key {map_key} of ConfigMap {name}, which is not in the manifests");
+        return Ok(Some(Value::Unresolved(why)));
+    };
+    if let Some(value) = found.path(&["data", &map_key]) {
+        return value.text().map(|text| Some(Value::Plain(text)));
+    }
+    if map.get("optional").map_or(Ok(false), |optional| optional.boolean())? {
+        return Ok(None);
+    }
+    notes.push(format!("{}: ConfigMap {name} has no key {map_key}; the pod would not start", map.at()));
+    Ok(Some(Value::Unresolved(format!("key {map_key} of ConfigMap {name}, which is not there"))))
+}

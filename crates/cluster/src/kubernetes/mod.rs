@@ -1,0 +1,8 @@
+//! The EKS side, from manifests as `helm template` and `kubectl get -o yaml` print them.
+
+mod environment;
+mod objects;
+mod pod;
+mod workload;
+
+pub(crate) use objects::Objects;

@@ -1,0 +1,247 @@
+//! Collects the objects of all files, and makes workloads of them once all are there.
+
+use super::workload;
+use crate::cursor::Cursor;
+use crate::node::{Node, Tree};
+use crate::{EksWorkload, InventoryError, ServiceAccount};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The kinds that are kept, each with the API groups in which it means what this tool takes it for.
+const KINDS: &[(&str, &[&str])] = &[
+    ("Deployment", &["apps", "extensions"]),
+    ("StatefulSet", &["apps"]),
+    ("DaemonSet", &["apps", "extensions"]),
+    ("ReplicaSet", &["apps", "extensions"]),
+    ("Job", &["batch"]),
+    ("CronJob", &["batch"]),
+    ("Pod", &[""]),
+    ("Rollout", &["argoproj.io"]),
+    ("ServiceAccount", &[""]),
+    ("ConfigMap", &[""]),
+    ("HorizontalPodAutoscaler", &["autoscaling"]),
+    ("ScaledObject", &["keda.sh"]),
+];
+
+/// The kinds among them that make pods.
+const WORKLOADS: &[&str] =
+    &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod", "Rollout"];
+
+/// Further kinds that make pods without a pod template in the usual place.
+const UNKNOWN_WORKLOADS: &[&str] = &["ScaledJob", "Workflow", "CronWorkflow", "SparkApplication", "RayCluster"];
+
+/// What tells objects of a cluster apart. Ordered by namespace, then name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub namespace: String,
+    pub name: String,
+    pub kind: String,
+}
+
+impl Key {
+    pub(crate) fn new(namespace: &str, kind: &str, name: &str) -> Self {
+        Self { namespace: namespace.to_owned(), kind: kind.to_owned(), name: name.to_owned() }
+    }
+
+    /// As configuration and report write it.
+    pub(crate) fn reference(&self) -> String {
+        format!("{}/{}/{}", self.namespace, self.kind, self.name)
+    }
+}
+
+struct Object {
+    file: String,
+    node: Node,
+}
+
+/// The objects of all files.
+#[derive(Default)]
+pub(crate) struct Objects {
+    objects: BTreeMap<Key, Object>,
+    /// The names of the keys of every Secret. Their values are dropped as soon as they are parsed.
+    secrets: BTreeMap<Key, BTreeSet<String>>,
+    nodes: BTreeSet<String>,
+    pub notes: Vec<String>,
+}
+
+impl Objects {
+    /// Takes one document.
+    pub(crate) fn add(&mut self, file: &str, document: Node) -> Result<(), InventoryError> {
+        let cursor = Cursor::new(file, &document);
+        let Some(kind) = cursor.text_of("kind")? else {
+            self.notes.push(format!("{}: not an object of Kubernetes, for it has no `kind`", cursor.at()));
+            return Ok(());
+        };
+        let Some(items) = kind.strip_suffix("List").filter(|_| cursor.get("items").is_some()) else {
+            return self.add_one(file, &kind, document);
+        };
+        cursor.items("items")?;
+        let version = cursor.text_of("apiVersion")?.unwrap_or_default();
+        let Tree::Map(fields) = document.tree else {
+            return Ok(());
+        };
+        let list = fields.into_iter().find(|(name, _)| name == "items").map(|(_, node)| node.tree);
+        if let Some(Tree::List(nodes)) = list {
+            for mut node in nodes {
+                // The API leaves kind and version out where the list tells them.
+                if let Tree::Map(fields) = &mut node.tree
+                    && !items.is_empty()
+                    && !fields.iter().any(|(name, _)| name == "kind")
+                {
+                    let line = node.line;
+                    let text = |text: &str| Node { line, tree: Tree::Text(text.to_owned()) };
+                    fields.push(("kind".to_owned(), text(items)));
+                    fields.push(("apiVersion".to_owned(), text(&version)));
+                }
+                self.add(file, node)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_one(&mut self, file: &str, kind: &str, document: Node) -> Result<(), InventoryError> {
+        let cursor = Cursor::new(file, &document);
+        let version = cursor.text_of("apiVersion")?.unwrap_or_default();
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let is_kept = KINDS.iter().any(|(known, groups)| *known == kind && groups.contains(&group));
+        let is_core = group.is_empty() && matches!(kind, "Secret" | "Node");
+        if !is_kept && !is_core {
+            let makes_pods =
+                UNKNOWN_WORKLOADS.contains(&kind) || cursor.path(&["spec", "template", "spec", "containers"]).is_some();
+            if makes_pods {
+                self.notes.push(format!(
+                    "{}: {version} {kind} makes pods that this tool does not know; nothing of it is checked",
+                    cursor.at()
+                ));
+            }
+            return Ok(());
+        }
+        let key = key(&cursor, kind)?;
+        match kind {
+            "Node" => {
+                self.nodes.insert(key.name);
+            }
+            "Secret" => {
+                let names = self.secrets.entry(key).or_default();
+                for field in ["data", "stringData"].into_iter().filter_map(|field| cursor.get(field)) {
+                    names.extend(field.fields()?.into_iter().map(|(name, _)| name.to_owned()));
+                }
+            }
+            _ => return self.keep(key, file, document),
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, key: Key, file: &str, node: Node) -> Result<(), InventoryError> {
+        let Some(known) = self.objects.get(&key) else {
+            self.objects.insert(key, Object { file: file.to_owned(), node });
+            return Ok(());
+        };
+        if known.node.says_the_same_as(&node) {
+            return Ok(());
+        }
+        Err(InventoryError::Twice {
+            object: key.reference(),
+            first: Cursor::new(&known.file, &known.node).at(),
+            second: Cursor::new(file, &node).at(),
+        })
+    }
+
+    /// An object, if it is here.
+    pub(crate) fn get(&self, key: &Key) -> Option<Cursor<'_>> {
+        self.objects.get(key).map(|object| Cursor::new(&object.file, &object.node))
+    }
+
+    /// The keys of a Secret, if it is here.
+    pub(crate) fn secret(&self, namespace: &str, name: &str) -> Option<&BTreeSet<String>> {
+        self.secrets.get(&Key::new(namespace, "Secret", name))
+    }
+
+    /// Every object of some kinds.
+    pub(crate) fn of<'a>(&'a self, kinds: &'a [&str]) -> impl Iterator<Item = (&'a Key, Cursor<'a>)> {
+        let all = self.objects.iter().filter(|(key, _)| kinds.contains(&key.kind.as_str()));
+        all.map(|(key, object)| (key, Cursor::new(&object.file, &object.node)))
+    }
+
+    /// The number of nodes, if any is here.
+    pub(crate) fn nodes(&self) -> Option<u64> {
+        (!self.nodes.is_empty()).then_some(self.nodes.len() as u64)
+    }
+
+    /// Every workload that no other workload made.
+    pub(crate) fn workloads(&mut self) -> Result<Vec<EksWorkload>, InventoryError> {
+        let mut notes = vec![];
+        let mut workloads = vec![];
+        for (key, cursor) in self.of(WORKLOADS) {
+            if self.is_made_by_another(key, &cursor, &mut notes)? {
+                continue;
+            }
+            if let Some(why) = workload::is_over(&cursor)? {
+                notes.push(format!("{}: {} is left out: {why}", cursor.at(), key.reference()));
+                continue;
+            }
+            workloads.extend(workload::read(self, key, &cursor, &mut notes)?);
+        }
+        workload::autoscale(self, &mut workloads, &mut notes)?;
+        self.notes.append(&mut notes);
+        Ok(workloads)
+    }
+
+    /// Pods of a ReplicaSet and ReplicaSets of a Deployment are those of the Deployment.
+    fn is_made_by_another(
+        &self,
+        key: &Key,
+        cursor: &Cursor<'_>,
+        notes: &mut Vec<String>,
+    ) -> Result<bool, InventoryError> {
+        if !matches!(key.kind.as_str(), "Pod" | "ReplicaSet" | "Job") {
+            return Ok(false);
+        }
+        let Some(metadata) = cursor.get("metadata") else {
+            return Ok(false);
+        };
+        let owners = metadata.items("ownerReferences")?;
+        for owner in &owners {
+            let (kind, name) = (owner.needed("kind")?, owner.needed("name")?);
+            if self.get(&Key::new(&key.namespace, &kind, &name)).is_none() {
+                notes.push(format!(
+                    "{}: {} belongs to {kind} {name}, which is not in the manifests or not known; it is left out",
+                    cursor.at(),
+                    key.reference()
+                ));
+            }
+        }
+        Ok(!owners.is_empty())
+    }
+
+    /// Every ServiceAccount.
+    pub(crate) fn service_accounts(&self) -> Result<Vec<ServiceAccount>, InventoryError> {
+        let read = |(key, cursor): (&Key, Cursor<'_>)| {
+            let mut annotations = BTreeMap::new();
+            if let Some(found) = cursor.path(&["metadata", "annotations"]) {
+                for (name, value) in found.fields()? {
+                    annotations.insert(name.to_owned(), crate::Sited { value: value.text()?, at: value.at() });
+                }
+            }
+            Ok(ServiceAccount {
+                namespace: key.namespace.clone(),
+                name: key.name.clone(),
+                at: cursor.at(),
+                annotations,
+                automount_token: cursor.sited("automountServiceAccountToken", Cursor::boolean)?,
+            })
+        };
+        self.of(&["ServiceAccount"]).map(read).collect()
+    }
+}
+
+fn key(cursor: &Cursor<'_>, kind: &str) -> Result<Key, InventoryError> {
+    let Some(metadata) = cursor.get("metadata") else {
+        return Err(cursor.unlike("an object with `metadata`"));
+    };
+    let name = match metadata.text_of("generateName")? {
+        Some(stem) if metadata.get("name").is_none() => stem,
+        _ => metadata.needed("name")?,
+    };
+    let namespace = metadata.text_of("namespace")?.unwrap_or_else(|| "default".to_owned());
+    Ok(Key::new(&namespace, kind, &name))
+}

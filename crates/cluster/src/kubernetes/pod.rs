@@ -1,0 +1,100 @@
+//! The template of pods.
+
+use super::environment;
+use super::objects::{Key, Objects};
+use crate::cursor::Cursor;
+use crate::{Container, InventoryError, Pod, Sited, Volume};
+use std::collections::BTreeMap;
+
+/// The validity of a projected token where a manifest does not say.
+const TOKEN_S: u64 = 3_600;
+
+/// The grace of a pod that is told to end, where a manifest does not say.
+const GRACE_S: u64 = 30;
+
+pub(crate) fn read(
+    objects: &Objects,
+    key: &Key,
+    template: &Cursor<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Pod, InventoryError> {
+    let spec = template.get("spec").ok_or_else(|| template.unlike("a pod template with `spec`"))?;
+    let context = spec.get("securityContext");
+    let of_context = |field| context.map(|context| context.sited(field, Cursor::integer)).transpose();
+    let service_account = match spec.sited("serviceAccountName", Cursor::text)? {
+        Some(found) => Some(found),
+        None => spec.sited("serviceAccount", Cursor::text)?,
+    };
+    let mut containers = |field| {
+        let read = |container: &Cursor<'_>| self::container(objects, key, container, notes);
+        spec.items(field)?.iter().map(read).collect::<Result<Vec<_>, _>>()
+    };
+    let (init_containers, containers) = (containers("initContainers")?, containers("containers")?);
+    if containers.is_empty() {
+        return Err(spec.unlike("a pod with `containers`"));
+    }
+    Ok(Pod {
+        at: spec.at(),
+        labels: texts(template, "labels")?,
+        annotations: texts(template, "annotations")?,
+        service_account: service_account.filter(|account| !account.value.is_empty()),
+        automount_token: spec.sited("automountServiceAccountToken", Cursor::boolean)?,
+        fs_group: of_context("fsGroup")?.flatten(),
+        run_as_user: of_context("runAsUser")?.flatten(),
+        grace_s: spec.get("terminationGracePeriodSeconds").map_or(Ok(GRACE_S), |grace| grace.count())?,
+        containers,
+        init_containers,
+        volumes: spec.items("volumes")?.iter().map(volume).collect::<Result<_, _>>()?,
+    })
+}
+
+fn texts(template: &Cursor<'_>, field: &str) -> Result<BTreeMap<String, String>, InventoryError> {
+    let Some(found) = template.path(&["metadata", field]) else {
+        return Ok(BTreeMap::new());
+    };
+    found.fields()?.into_iter().map(|(name, value)| Ok((name.to_owned(), value.text()?))).collect()
+}
+
+fn container(
+    objects: &Objects,
+    key: &Key,
+    container: &Cursor<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Container, InventoryError> {
+    let mut arguments = vec![];
+    for field in ["command", "args"] {
+        for argument in container.items(field)? {
+            arguments.push(Sited { value: argument.text()?, at: argument.at() });
+        }
+    }
+    let mut mounts = vec![];
+    for mount in container.items("volumeMounts")? {
+        mounts.push((mount.needed("mountPath")?, mount.needed("name")?));
+    }
+    let context = container.get("securityContext");
+    Ok(Container {
+        name: container.needed("name")?,
+        at: container.at(),
+        image: container.text_of("image")?.unwrap_or_default(),
+        env: environment::read(objects, key, container, notes)?,
+        arguments,
+        run_as_user: context.map(|context| context.sited("runAsUser", Cursor::integer)).transpose()?.flatten(),
+        mounts,
+        has_readiness: container.get("readinessProbe").is_some(),
+        is_sidecar: container.text_of("restartPolicy")?.as_deref() == Some("Always"),
+    })
+}
+
+fn volume(volume: &Cursor<'_>) -> Result<Volume, InventoryError> {
+    let mut tokens = vec![];
+    if let Some(projected) = volume.get("projected") {
+        for source in projected.items("sources")? {
+            if let Some(token) = source.get("serviceAccountToken") {
+                let audience = token.text_of("audience")?.unwrap_or_default();
+                let expiration = token.get("expirationSeconds").map_or(Ok(TOKEN_S), |expiration| expiration.count())?;
+                tokens.push((audience, expiration, token.needed("path")?));
+            }
+        }
+    }
+    Ok(Volume { name: volume.needed("name")?, tokens, at: volume.at() })
+}

@@ -1,0 +1,172 @@
+//! Workloads and their autoscalers.
+
+use super::objects::{Key, Objects};
+use super::pod;
+use crate::cursor::Cursor;
+use crate::{Autoscaler, Controller, EksWorkload, InventoryError, Overlap, Sited, Surge};
+
+/// What KEDA scales to where a ScaledObject does not say.
+const KEDA_MAX: u64 = 100;
+
+/// Why it makes no pods in the long run, if it does not.
+pub(crate) fn is_over(cursor: &Cursor<'_>) -> Result<Option<&'static str>, InventoryError> {
+    if let Some(hook) = cursor.path(&["metadata", "annotations", "helm.sh/hook"]) {
+        let hooks = hook.text()?;
+        if hooks.split(',').all(|hook| matches!(hook.trim(), "test" | "test-success" | "test-failure")) {
+            return Ok(Some("it runs in `helm test` alone"));
+        }
+    }
+    let phase = cursor.path(&["status", "phase"]).map(|phase| phase.text()).transpose()?;
+    let is_pod = cursor.text_of("kind")?.as_deref() == Some("Pod");
+    let has_ended = is_pod && matches!(phase.as_deref(), Some("Succeeded" | "Failed"));
+    Ok(has_ended.then_some("it has ended"))
+}
+
+fn needed<'a>(cursor: &Cursor<'a>, keys: &[&str]) -> Result<Cursor<'a>, InventoryError> {
+    cursor.path(keys).ok_or_else(|| cursor.unlike("an object with a pod template"))
+}
+
+/// One workload; none, and a note, if its pods are described elsewhere.
+pub(crate) fn read(
+    objects: &Objects,
+    key: &Key,
+    cursor: &Cursor<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Option<EksWorkload>, InventoryError> {
+    let spec = needed(cursor, &["spec"])?;
+    let template = match key.kind.as_str() {
+        "Pod" => *cursor,
+        "CronJob" => needed(&spec, &["jobTemplate", "spec", "template"])?,
+        "Rollout" if spec.get("workloadRef").is_some() => {
+            notes.push(format!(
+                "{}: {} takes its pods from another object (`workloadRef`), whose number it governs; it is left out",
+                cursor.at(),
+                key.reference()
+            ));
+            return Ok(None);
+        }
+        _ => needed(&spec, &["template"])?,
+    };
+    Ok(Some(EksWorkload {
+        namespace: key.namespace.clone(),
+        kind: key.kind.clone(),
+        name: key.name.clone(),
+        at: cursor.at(),
+        controller: controller(key, cursor, &spec)?,
+        autoscaler: None,
+        pod: pod::read(objects, key, &template, notes)?,
+    }))
+}
+
+fn controller(key: &Key, cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Controller, InventoryError> {
+    let one = || Sited { value: 1, at: cursor.at() };
+    let count = |spec: &Cursor<'_>, field| Ok(spec.sited(field, Cursor::count)?.unwrap_or_else(one));
+    Ok(match key.kind.as_str() {
+        "Deployment" => Controller::Deployment {
+            replicas: count(spec, "replicas")?,
+            surge: deployment_surge(cursor, spec)?,
+            waits_for_termination: spec.text_of("podReplacementPolicy")?.as_deref() == Some("TerminationComplete"),
+        },
+        "Rollout" => Controller::Deployment {
+            replicas: count(spec, "replicas")?,
+            surge: Some(rollout_surge(cursor, spec)?),
+            waits_for_termination: false,
+        },
+        "StatefulSet" => Controller::StatefulSet { replicas: count(spec, "replicas")? },
+        "DaemonSet" => {
+            let found = spec.path(&["updateStrategy", "rollingUpdate"]);
+            let surge = found.map(|found| found.sited("maxSurge", surge)).transpose()?.flatten();
+            Controller::DaemonSet { surge: surge.unwrap_or_else(|| Sited { value: Surge::Count(0), at: cursor.at() }) }
+        }
+        "Job" => Controller::Job { parallelism: count(spec, "parallelism")? },
+        "CronJob" => Controller::CronJob {
+            parallelism: match spec.path(&["jobTemplate", "spec"]) {
+                Some(job) => count(&job, "parallelism")?,
+                None => one(),
+            },
+            overlap: match spec.text_of("concurrencyPolicy")?.as_deref() {
+                Some("Forbid") => Overlap::Forbid,
+                Some("Replace") => Overlap::Replace,
+                _ => Overlap::Allow,
+            },
+        },
+        "ReplicaSet" => Controller::Bare { replicas: count(spec, "replicas")? },
+        _ => Controller::Bare { replicas: one() },
+    })
+}
+
+fn deployment_surge(cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Option<Sited<Surge>>, InventoryError> {
+    let quarter = || Sited { value: Surge::Percent(25), at: cursor.at() };
+    let Some(strategy) = spec.get("strategy") else {
+        return Ok(Some(quarter()));
+    };
+    if strategy.text_of("type")?.as_deref() == Some("Recreate") {
+        return Ok(None);
+    }
+    let found = strategy.get("rollingUpdate").map(|found| found.sited("maxSurge", surge)).transpose()?.flatten();
+    Ok(Some(found.unwrap_or_else(quarter)))
+}
+
+/// Of Argo Rollouts: blue and green are two whole sets.
+fn rollout_surge(cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Sited<Surge>, InventoryError> {
+    if let Some(twice) = spec.path(&["strategy", "blueGreen"]) {
+        return Ok(Sited { value: Surge::Percent(100), at: twice.at() });
+    }
+    let canary = spec.path(&["strategy", "canary"]);
+    let found = canary.map(|canary| canary.sited("maxSurge", surge)).transpose()?.flatten();
+    Ok(found.unwrap_or_else(|| Sited { value: Surge::Percent(25), at: cursor.at() }))
+}
+
+fn surge(cursor: &Cursor<'_>) -> Result<Surge, InventoryError> {
+    if !cursor.is_text() {
+        return cursor.count().map(Surge::Count);
+    }
+    let text = cursor.text()?;
+    let percent = text.strip_suffix('%').and_then(|number| number.parse().ok());
+    percent.map(Surge::Percent).ok_or_else(|| cursor.unlike("a whole number, or one with `%`"))
+}
+
+/// Gives every workload the autoscaler that names it; the one with the larger maximum, if there are two.
+pub(crate) fn autoscale(
+    objects: &Objects,
+    workloads: &mut [EksWorkload],
+    notes: &mut Vec<String>,
+) -> Result<(), InventoryError> {
+    for (key, cursor) in objects.of(&["HorizontalPodAutoscaler", "ScaledObject"]) {
+        let spec = cursor.get("spec").ok_or_else(|| cursor.unlike("an object with `spec`"))?;
+        let target = spec.get("scaleTargetRef").ok_or_else(|| spec.unlike("a mapping with `scaleTargetRef`"))?;
+        let kind = target.text_of("kind")?.unwrap_or_else(|| "Deployment".to_owned());
+        let name = target.needed("name")?;
+        let found = autoscaler(key, &cursor, &spec)?;
+        let wanted = |workload: &&mut EksWorkload| {
+            workload.namespace == key.namespace && workload.kind == kind && workload.name == name
+        };
+        let Some(workload) = workloads.iter_mut().find(wanted) else {
+            notes.push(format!(
+                "{}: {} scales {kind} {name}, which is not in the manifests or not known",
+                cursor.at(),
+                key.reference()
+            ));
+            continue;
+        };
+        match &workload.autoscaler {
+            // What KEDA makes of a ScaledObject has the same numbers.
+            Some(known) if known.max.value >= found.max.value => {}
+            _ => workload.autoscaler = Some(found),
+        }
+    }
+    Ok(())
+}
+
+fn autoscaler(key: &Key, cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Autoscaler, InventoryError> {
+    let default = |value| Sited { value, at: cursor.at() };
+    let name = key.name.clone();
+    if key.kind == "ScaledObject" {
+        let min = spec.sited("minReplicaCount", Cursor::count)?.unwrap_or_else(|| default(0));
+        let max = spec.sited("maxReplicaCount", Cursor::count)?.unwrap_or_else(|| default(KEDA_MAX));
+        return Ok(Autoscaler { name, min, max });
+    }
+    let min = spec.sited("minReplicas", Cursor::count)?.unwrap_or_else(|| default(1));
+    let max = spec.sited("maxReplicas", Cursor::count)?;
+    Ok(Autoscaler { name, min, max: max.ok_or_else(|| spec.unlike("a mapping with `maxReplicas`"))? })
+}

@@ -1,0 +1,41 @@
+//! From files to an inventory.
+
+use crate::ecs::Tasks;
+use crate::files::{self, Reader};
+use crate::kubernetes::Objects;
+use crate::pairs::{self, Pair};
+use crate::{Inventory, InventoryError};
+use std::path::PathBuf;
+
+/// Reads rendered manifests of Kubernetes and what the AWS CLI prints about ECS. Of both, a path is a file, or a
+/// directory of `*.yaml`, `*.yml` and `*.json`. `pairs` are the configured workloads; what they do not name is paired
+/// where both sides have one of the same name, and stands alone otherwise.
+///
+/// Reads files and nothing else. The values of Secrets are dropped as soon as they are parsed.
+///
+/// # Errors
+/// If a file cannot be read or understood, contradicts another one, or if a pair names something that is not there.
+pub fn load(manifests: &[PathBuf], ecs: &[PathBuf], pairs: &[Pair]) -> Result<Inventory, InventoryError> {
+    let mut reader = Reader::default();
+    let mut objects = Objects::default();
+    for path in files::find(manifests)? {
+        let (file, documents) = reader.read(&path)?;
+        for document in documents {
+            objects.add(&file, document)?;
+        }
+    }
+    let mut tasks = Tasks::default();
+    for path in files::find(ecs)? {
+        let (file, documents) = reader.read(&path)?;
+        for document in &documents {
+            tasks.add(&file, document)?;
+        }
+    }
+    let service_accounts = objects.service_accounts()?;
+    let nodes = objects.nodes();
+    let eks = objects.workloads()?;
+    let mut notes = objects.notes;
+    let ecs = tasks.services(&mut notes)?;
+    let workloads = pairs::pair(eks, ecs, pairs, &mut notes)?;
+    Ok(Inventory { workloads, service_accounts, nodes, is_whole: false, sources: reader.sources, notes })
+}
