@@ -55,11 +55,14 @@ async fn large_run() -> Result<()> {
         .current_dir(folder.path())
         .output()?;
     let took = start.elapsed();
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout)
-        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
     let passed = report["summary"]["counts"]["outcomes"]["pass"].as_u64().unwrap_or(0);
     ensure!(passed == 2 * ENDPOINTS as u64, "{passed} passed; {}", report["summary"]);
-    println!("{WORKLOADS} workloads × {ENDPOINTS} endpoints, live reads included: {:.2} s; target 5 s", took.as_secs_f64());
+    println!(
+        "{WORKLOADS} workloads × {ENDPOINTS} endpoints, live reads included: {:.2} s; target 5 s",
+        took.as_secs_f64()
+    );
     for mut server in servers {
         server.stop().await?;
     }
@@ -81,7 +84,9 @@ fn write_world(folder: &Path, servers: &[Redis]) -> Result<()> {
             eks_env,
             "\n            - {{name: CACHE_{index}_REDIS_URL, value: 'redis://{address}/0'}}\n            - {{name: CACHE_{index}_REDIS_LETTUCE_POOL_MAX_ACTIVE, value: '4'}}"
         )?;
-        ecs_env.push(serde_json::json!({ "name": format!("CACHE_{index}_REDIS_URL"), "value": format!("redis://{address}/0") }));
+        ecs_env.push(
+            serde_json::json!({ "name": format!("CACHE_{index}_REDIS_URL"), "value": format!("redis://{address}/0") }),
+        );
     }
     std::fs::write(folder.join("preflight.yaml"), config)?;
     std::fs::create_dir_all(folder.join("manifests"))?;

@@ -165,7 +165,10 @@ impl std::str::FromStr for OutputTo {
         if file == Some("") {
             return Err(format!("`{text}` names no file"));
         }
-        Ok(Self { format: format.parse().map_err(|error: anyhow::Error| error.to_string())?, file: file.map(PathBuf::from) })
+        Ok(Self {
+            format: format.parse().map_err(|error: anyhow::Error| error.to_string())?,
+            file: file.map(PathBuf::from),
+        })
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::tool::{Ran, World, command};
 
 /// A configuration whose only target is a port where nobody listens.
-const NOWHERE: &str = "environment: test\nendpoints: [{name: cache, engine: redis, address: '127.0.0.1:1', password: hunter2}]\n";
+const NOWHERE: &str =
+    "environment: test\nendpoints: [{name: cache, engine: redis, address: '127.0.0.1:1', password: hunter2}]\n";
 
 #[test]
 fn a_run_that_reaches_nothing_exits_20_and_leaves_a_complete_report() {
@@ -15,7 +16,8 @@ fn a_run_that_reaches_nothing_exits_20_and_leaves_a_complete_report() {
     assert_eq!(report["summary"]["verdict"], "inconclusive");
     assert_eq!(report["summary"]["complete"], true);
     assert!(report["results"].as_array().unwrap().iter().all(|one| one["outcome"] == "unknown"));
-    let verified = world.tool(&["report", "verify", "preflight-report.json", "--environment", "test", "--to", "deployed"]);
+    let verified =
+        world.tool(&["report", "verify", "preflight-report.json", "--environment", "test", "--to", "deployed"]);
     assert_eq!((verified.code, verified.out.as_str()), (20, "inconclusive\n"), "{verified:?}");
 }
 
@@ -31,7 +33,8 @@ fn what_was_left_out_does_not_count_as_passed() {
     let world = World::new(NOWHERE);
     let ran = world.tool(&["run", "--to", "deployed", "--only", "connections.path-admits"]);
     assert_ne!(ran.code, 0);
-    let skipped = world.report()["results"].as_array().unwrap().iter().filter(|one| one["reason"] == "not-selected").count();
+    let skipped =
+        world.report()["results"].as_array().unwrap().iter().filter(|one| one["reason"] == "not-selected").count();
     assert_eq!(skipped, 1);
 }
 
@@ -82,7 +85,11 @@ fn every_flag_is_a_variable_too_and_the_flag_wins() {
     let world = World::new(NOWHERE);
     let folder = world.path("");
     let with = |arguments: &[&str]| {
-        let run = command(&folder).args(arguments).env("EKS_PREFLIGHT_TO", "async").env("EKS_PREFLIGHT_OUTPUT", "json").output();
+        let run = command(&folder)
+            .args(arguments)
+            .env("EKS_PREFLIGHT_TO", "async")
+            .env("EKS_PREFLIGHT_OUTPUT", "json")
+            .output();
         Ran::of(run.unwrap())
     };
     assert_eq!(with(&["plan"]).json()["transition"]["to"], "async");
@@ -149,7 +156,9 @@ fn a_doctor_names_each_gap() {
 #[test]
 fn a_waiver_lowers_a_level_and_shortens_the_reports_life() {
     let waiver = |subject: &str| {
-        format!("{NOWHERE}waivers: [{{check: connections.path-admits, subject: {subject}, owner: ada, reason: old, expires: 2099-01-01T00:00:00Z}}]\n")
+        format!(
+            "{NOWHERE}waivers: [{{check: connections.path-admits, subject: {subject}, owner: ada, reason: old, expires: 2099-01-01T00:00:00Z}}]\n"
+        )
     };
     let world = World::new(&waiver("cache"));
     world.tool(&["run", "--to", "deployed"]);
@@ -182,8 +191,17 @@ fn a_trust_policy_is_judged_without_a_configuration() {
         .to_string()
     };
     let arguments = [
-        "inspect", "trust", "policy.json", "--issuer", "https://oidc.eks.eu-west-1.amazonaws.com/id/ABC", "--subject",
-        "system:serviceaccount:shop:orders", "--account", "111122223333", "--output", "json",
+        "inspect",
+        "trust",
+        "policy.json",
+        "--issuer",
+        "https://oidc.eks.eu-west-1.amazonaws.com/id/ABC",
+        "--subject",
+        "system:serviceaccount:shop:orders",
+        "--account",
+        "111122223333",
+        "--output",
+        "json",
     ];
     world.write("policy.json", &policy("system:serviceaccount:shop:orders"));
     let ran = world.tool(&arguments);
