@@ -1,0 +1,6 @@
+//! The checks against a real nginx with a service for each side behind it.
+
+mod bench;
+mod domain_isolated;
+mod interrupts;
+mod slo_holds;
