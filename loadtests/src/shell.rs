@@ -7,7 +7,9 @@
 //!   keeps it: [`claim_interrupts`] does;
 //! - sets a global logger that writes to the terminal. It, too, can be set once; a silent one is set before;
 //! - listens for telnet on 127.0.0.1:5116 unless told not to;
-//! - prints its own metrics unless told not to collect any;
+//! - prints its own metrics unless told not to collect any, and with `iterations` it prints how many users it launched
+//!   in any case. So the work is a transaction that a user runs once, when it starts, and each user says itself that it is
+//!   done;
 //! - is stopped by a switch that belongs to the process, so one attack at a time.
 
 use goose::GooseError;
@@ -69,21 +71,24 @@ pub(crate) async fn attack(host: &str, users: usize, work: Arc<impl Work>) -> Re
     configuration.host = Some(host.to_owned());
     configuration.users = Some(users);
     configuration.increase_rate = Some("2000".to_owned());
-    configuration.iterations = Some(1);
     configuration.no_telnet = true;
     configuration.no_metrics = true;
     configuration.quiet = 1;
     let transaction: TransactionFunction = Arc::new(move |user: &mut GooseUser| {
-        let done = Arc::clone(&work).work(user);
+        let work = Arc::clone(&work);
         Box::pin(async move {
-            done.await;
+            work.work(user).await;
+            if let Some(parent) = &user.shutdown_channel {
+                // What goose sends for a user that did its iterations; nobody listens any more if the attack is over.
+                let _ = parent.send(user.weighted_users_index + 1);
+            }
             Ok(())
         })
     });
     GooseAttack::initialize_with_config(configuration)?
         // One client for all, or goose builds one for each user; ours replaces it.
         .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())?
-        .register_scenario(Scenario::new("load").register_transaction(Transaction::new(transaction)))
+        .register_scenario(Scenario::new("load").register_transaction(Transaction::new(transaction).set_on_start()))
         .execute()
         .await
         .map(drop)

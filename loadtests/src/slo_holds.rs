@@ -44,7 +44,8 @@ pub(crate) const META: Meta = Meta {
                  time.",
     unknown_when: "The isolated domain does not answer, or an answer does not name EKS (then no load is sent, or it is \
                    stopped); the generator did not keep up: 1 of 100 starts was later than 5 % of the strictest latency \
-                   objective and than 10 ms, or a start was 250 ms late and left out; too few requests: below 100, for \
+                   objective and than 10 ms, or a start was 250 ms late and left out (what the server itself \
+                   refused counts nevertheless); too few requests: below 100, for \
                    p95 below 200, for p99 below 1000.",
     fix: "Look at what the seconds with the slowest answers have in common: CPU throttling, too few replicas, connection \
           pools, the autoscaler's delay. Raise what is short, or correct the objective, and run again.",
@@ -139,8 +140,13 @@ fn assess(target: &Target, seen: &Seen<'_>) -> Result<Vec<Finding>, CannotTell> 
         }
         Some(Stopped::Errors { .. }) | None => {}
     }
-    kept_up(target, seen)?;
     let counters = &seen.total.counters;
+    let late = kept_up(target, seen).err();
+    if let Some(late) = &late
+        && !refused(target, seen)
+    {
+        return Err(late.clone());
+    }
     if counters.unknown > 0 {
         let text =
             format!("{} of {} good answers name no side", counters.unknown, counters.ended() - counters.errors());
@@ -154,7 +160,8 @@ fn assess(target: &Target, seen: &Seen<'_>) -> Result<Vec<Finding>, CannotTell> 
         findings.push(of_errors(target, seen));
     }
     let samples = seen.total.samples();
-    for (name, share, limit) in target.slo.percentiles().filter(|(_, share, _)| samples >= needed(*share)) {
+    let judged = |share| late.is_none() && samples >= needed(share);
+    for (name, share, limit) in target.slo.percentiles().filter(|(_, share, _)| judged(*share)) {
         let value = seen.total.latency_ms(share);
         let observed = format!("{name} {value:.1} ms over {samples} requests at {}/s", target.rate);
         let expected = format!("{name} at most {limit} ms");
@@ -183,6 +190,14 @@ fn kept_up(target: &Target, seen: &Seen<'_>) -> Result<(), CannotTell> {
         seen.missed,
         LATE_MAX.as_millis()
     )))
+}
+
+/// Whether the server's own refusals are beyond the objective. A late generator is no excuse for those.
+fn refused(target: &Target, seen: &Seen<'_>) -> bool {
+    let counters = &seen.total.counters;
+    let [.., client_errors, server_errors] = counters.status;
+    let many = counters.ended() >= SAMPLES_MIN || seen.stopped.is_some();
+    many && (client_errors + server_errors) as f64 * 100.0 > target.slo.error_percent() * counters.ended() as f64
 }
 
 fn of_errors(target: &Target, seen: &Seen<'_>) -> Finding {
@@ -309,13 +324,27 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_that_was_late_cannot_tell_neither_pass_nor_fail() {
+    fn with_a_late_generator_only_what_the_server_refused_counts() {
         for samples in [[(2_000, 20, OK)], [(2_000, 900, OK)]] {
             let late = Seen { total: &tally(&samples, 11), missed: 0, cut_off: 0, stopped: None };
             assert!(assess(&target(), &late).unwrap_err().detail.contains("did not keep up"));
             let missed = Seen { total: &tally(&samples, 1), missed: 1, cut_off: 0, stopped: None };
             assert_eq!(assess(&target(), &missed).unwrap_err().reason, Reason::InsufficientData);
         }
+        // What the server refused, it refused; what timed out may be the generator's doing.
+        let late = |ended| {
+            assess(
+                &target(),
+                &Seen {
+                    total: &tally(&[(900, 900, OK), (100, 900, ended)], 300),
+                    missed: 5,
+                    cut_off: 0,
+                    stopped: None,
+                },
+            )
+        };
+        assert_eq!(unmet(late(BAD)), ["10.00 % errors: 100 of 1000 (100 answered 5xx)"]);
+        assert_eq!(late(Ended::Failed(Failure::Timeout)).unwrap_err().reason, Reason::InsufficientData);
     }
 
     #[test]

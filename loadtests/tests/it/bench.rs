@@ -45,8 +45,8 @@ impl Bench {
             "resolve": self.nginx.address().to_string(),
             "served": { "header": "x-served-by", "eks": "eks", "ecs": "ecs" },
             "requests": [{ "path": "/orders", "weight": 3 }, { "path": "/healthz" }],
-            "rate": 100, "durationS": 2, "warmupS": 0,
-            "slo": { "p50Ms": 1_000, "p95Ms": 2_000, "maxErrorPercent": 1 },
+            "rate": 100, "durationS": 2, "warmupS": 0, "timeoutMs": 5_000,
+            "slo": { "p50Ms": 5_000, "p95Ms": 5_000, "maxErrorPercent": 1 },
         })
     }
 }

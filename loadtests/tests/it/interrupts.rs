@@ -19,11 +19,14 @@ async fn the_program_around_it() {
     let mut interrupt = signal(SignalKind::interrupt()).unwrap();
     let bench = Bench::start().await;
     let mut target = bench.target();
+    let said = run("load.slo-holds", &target).await;
+    println!("FIRST {:?}", said.result.outcome);
     target["durationS"] = serde_json::json!(20);
+    let before = bench.eks.requests();
     tokio::select! {
         said = run("load.slo-holds", &target) => println!("ENDED {:?} {}", said.result.reason, said.result.observed),
         () = async {
-            until(|| bench.eks.requests() > 50).await;
+            until(|| bench.eks.requests() > before + 50).await;
             // Twice, because on the second one goose's own handler ends the process.
             for _ in 0..2 {
                 kill_process(getpid(), Signal::INT).unwrap();
@@ -45,7 +48,6 @@ fn a_program_still_hears_sigint_while_goose_runs_and_nothing_is_printed() {
     let (stdout, stderr) = (String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
     assert!(child.status.success(), "{stdout}\n{stderr}");
     assert_eq!(stderr, "");
-    let lines: Vec<&str> = stdout.lines().filter(|line| !line.is_empty()).collect();
-    assert_eq!(lines.len(), 4, "{stdout}");
-    assert!(lines.contains(&"HEARD"), "{stdout}");
+    // Between what the test harness itself says.
+    assert!(stdout.contains(&format!("test {PROGRAM} ... FIRST Pass\nHEARD\nok\n")), "{stdout}");
 }
