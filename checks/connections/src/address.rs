@@ -65,7 +65,9 @@ fn split(text: &str) -> Option<(String, Option<u16>)> {
         }
     };
     let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or(())).transpose().ok()?;
-    (!host.is_empty() && !host.contains(char::is_whitespace)).then(|| (host.to_ascii_lowercase(), port))
+    // A URL is not a host, and might hold a password, which must not go into the name of one.
+    let is_host = !host.is_empty() && !host.contains(|part: char| part.is_whitespace() || "@/?#".contains(part));
+    is_host.then(|| (host.to_ascii_lowercase(), port))
 }
 
 /// The spellings of one endpoint.
@@ -136,7 +138,7 @@ mod tests {
         assert_eq!(read("10.0.0.1:3307").as_deref(), Some("10.0.0.1:3307"));
         assert_eq!(read("[::1]:3307").as_deref(), Some("[::1]:3307"));
         assert_eq!(read("::1").as_deref(), Some("[::1]:3306"));
-        for wrong in ["", ":3306", "db:port", "db:0", "db:70000", "a b:1", "[::1"] {
+        for wrong in ["", ":3306", "db:port", "db:0", "db:70000", "a b:1", "[::1", "mysql://app:pw@db:3306", "pw@db"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

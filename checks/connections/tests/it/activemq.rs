@@ -38,9 +38,8 @@ fn fleet(server: &ActiveMq, address: SocketAddr, connections: u64) -> Fleet {
 
 /// Sockets that a connector has accepted and not closed, as the broker tells.
 async fn open(server: &ActiveMq, connector: &str) -> u64 {
-    let mbean = format!(
-        "org.apache.activemq:type=Broker,brokerName=lab,connector=clientConnectors,connectorName={connector}"
-    );
+    let mbean =
+        format!("org.apache.activemq:type=Broker,brokerName=lab,connector=clientConnectors,connectorName={connector}");
     let question = json!({ "type": "exec", "mbean": mbean, "operation": "connectionCount" });
     server.ask(question).await.unwrap()["value"].as_u64().unwrap()
 }

@@ -134,10 +134,5 @@ pub(crate) fn mariadb_options() -> MariaDbOptions {
 
 /// Limits of connectors cannot be changed while the broker runs: 60 for OpenWire, 40 for STOMP.
 pub(crate) fn activemq_options() -> ActiveMqOptions {
-    ActiveMqOptions {
-        openwire_max_connections: 60,
-        stomp_max_connections: 40,
-        jolokia: true,
-        tells_user_names: true,
-    }
+    ActiveMqOptions { openwire_max_connections: 60, stomp_max_connections: 40, jolokia: true, tells_user_names: true }
 }

@@ -126,8 +126,8 @@ async fn what_is_open_now_counts_as_far_as_it_is_somebody_elses() {
     let (apps, consumers) = (hold(&server, server.app(), 9).await, hold(&server, server.consumer(), 6).await);
     let through_the_door = case(&server);
     let observer = server.observer();
-    let by_the_front = case(&server)
-        .with(json!({ "observer": { "username": observer.username, "password": observer.password } }));
+    let by_the_front =
+        case(&server).with(json!({ "observer": { "username": observer.username, "password": observer.password } }));
     for case in [through_the_door, by_the_front] {
         let result = case.covers(&fleet(&server)).await;
         passed(&result);
@@ -218,7 +218,10 @@ async fn the_account_of_the_applications_reads_its_own_limits() {
 async fn sessions_that_the_observer_may_not_see_may_be_anybodys() {
     let server = Lab::mariadb().await;
     let counters = alone(Counters::of(&server).await).await;
-    server.execute(&["REVOKE PROCESS ON *.* FROM observer", "ALTER USER app WITH MAX_USER_CONNECTIONS 120"]).await.unwrap();
+    server
+        .execute(&["REVOKE PROCESS ON *.* FROM observer", "ALTER USER app WITH MAX_USER_CONNECTIONS 120"])
+        .await
+        .unwrap();
     let held = hold(&server, server.app(), 60).await;
     let result = case(&server).covers(&fleet(&server)).await;
     server.execute(&["GRANT PROCESS ON *.* TO observer", "ALTER USER app WITH MAX_USER_CONNECTIONS 0"]).await.unwrap();

@@ -186,7 +186,8 @@ async fn an_observer_without_the_right_or_with_a_wrong_password_cannot_tell() {
     // A user who manages and does not monitor sees a part of the connections.
     let body = json!({ "password": "manager-canary", "tags": "management" });
     server.api(Method::PUT, "/api/users/manager", Some(body)).await.unwrap();
-    let mut manager = case(&server).with(json!({ "observer": { "username": "manager", "password": "manager-canary" } }));
+    let mut manager =
+        case(&server).with(json!({ "observer": { "username": "manager", "password": "manager-canary" } }));
     manager.secrets.push("manager-canary".to_owned());
     let result = manager.covers(&fleet(&server)).await;
     server.api(Method::DELETE, "/api/users/manager", None).await.unwrap();

@@ -39,7 +39,12 @@ impl Admin {
 
     async fn ask(&mut self, words: &[&str]) -> String {
         let mut command = redis::cmd(words[0]);
-        command.arg(&words[1..]).query_async::<redis::Value>(&mut self.0).await.map(|value| format!("{value:?}")).unwrap()
+        command
+            .arg(&words[1..])
+            .query_async::<redis::Value>(&mut self.0)
+            .await
+            .map(|value| format!("{value:?}"))
+            .unwrap()
     }
 
     async fn limit(&mut self, maxclients: u64) {
@@ -258,7 +263,8 @@ async fn a_stopped_server_and_an_address_without_one_are_unreachable() {
 async fn a_server_that_accepts_and_is_silent_fails() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Redis::start(folder.path(), RedisOptions::default()).await.unwrap();
-    let signal = |name| assert!(Command::new("kill").args([name, &server.pid().to_string()]).status().unwrap().success());
+    let signal =
+        |name| assert!(Command::new("kill").args([name, &server.pid().to_string()]).status().unwrap().success());
     signal("-STOP");
     let result = case(&server).admits().await;
     let limits = case(&server).covers(&fleet(&server)).await;
