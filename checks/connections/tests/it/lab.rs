@@ -127,7 +127,7 @@ impl Lab {
 
 pub(crate) fn mariadb_options() -> MariaDbOptions {
     let files = [("ssl_cert", data("server.pem")), ("ssl_key", data("server.key"))];
-    let mut settings: Vec<String> = files.map(|(name, path)| format!("{name} = {}", path.display())).to_vec();
+    let settings = files.map(|(name, path)| format!("{name} = {}", path.display())).to_vec();
     // A server that was started without a limit for accounts does not take one later.
     MariaDbOptions { max_user_connections: 5_000, settings, ..MariaDbOptions::default() }
 }

@@ -39,12 +39,14 @@ struct Case {
     settings: Settings,
     uses: Vec<(String, Use)>,
     secrets: Vec<String>,
+    _lab: Arc<Lab>,
 }
 
 impl Case {
     /// `endpoint` without its name.
     fn new(endpoint: Value) -> Self {
-        let mut case = Self { endpoint, settings: Settings::default(), uses: vec![], secrets: vec![WRONG.to_owned()] };
+        let (settings, secrets) = (Settings::default(), vec![WRONG.to_owned()]);
+        let mut case = Self { endpoint, settings, uses: vec![], secrets, _lab: Lab::join() };
         case.endpoint["name"] = json!("db");
         for password in [&case.endpoint["password"], &case.endpoint["observer"]["password"]] {
             case.secrets.extend(password.as_str().map(str::to_owned));

@@ -263,8 +263,8 @@ async fn a_stopped_server_and_an_address_without_one_are_unreachable() {
 async fn a_server_that_accepts_and_is_silent_fails() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Redis::start(folder.path(), RedisOptions::default()).await.unwrap();
-    let signal =
-        |name| assert!(Command::new("kill").args([name, &server.pid().to_string()]).status().unwrap().success());
+    let pid = server.pid().to_string();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     signal("-STOP");
     let result = case(&server).admits().await;
     let limits = case(&server).covers(&fleet(&server)).await;
