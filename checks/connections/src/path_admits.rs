@@ -95,7 +95,9 @@ fn advice(kind: Kind, name: &str) -> String {
         }
         Kind::Limit(LimitKind::Account) => format!("Raise the limit of the account on {name}: it is used up."),
         Kind::Limit(LimitKind::VirtualHost) => format!("Raise the limit of the virtual host on {name}: it is used up."),
-        Kind::Authentication => format!("Correct account, password or grants of the applications on {name}."),
+        Kind::Authentication => {
+            format!("Correct account, password or grants of the applications on {name}, or `tls` if it asks for TLS.")
+        }
         Kind::HostBlocked => {
             format!("Find out who breaks off handshakes from this address, then unblock it on {name} (FLUSH HOSTS).")
         }

@@ -50,9 +50,11 @@ impl Adapter for MySql {
 }
 
 async fn last_seat_is_free(target: Target<'_>) -> Result<(), Failure> {
-    let mut session = Session::open(target, &Account::of_reader(target.endpoint)?, false).await.map_err(|failure| {
-        let full = Kind::Limit(LimitKind::Server);
-        if failure.is_refusal_for(full) { failure } else { Failure::Unclear(failure.cannot_tell("the observer")) }
+    let reader = Account::of_reader(target.endpoint)?;
+    let same_door = reader.address == Account::of_apps(target.endpoint)?.address;
+    let mut session = Session::open(target, &reader, false).await.map_err(|failure| match &failure {
+        Failure::Refused(refusal) if refusal.kind.is_for_everybody(same_door) => failure,
+        _ => Failure::Unclear(failure.cannot_tell("the observer")),
     })?;
     let seats = session.seats().await;
     session.close().await;
@@ -333,6 +335,9 @@ fn end_of(error: &Error) -> End {
             // The library hands on what TLS says as an error of the stream.
             let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
             if is_tls { End::Tls { text } } else { End::Closed { text } }
+        }
+        Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+            End::Tls { text: "the server does not offer it".to_owned() }
         }
         Error::Driver(DriverError::ConnectionClosed) => End::Closed { text: error.to_string() },
         _ => End::Garbled { text: error.to_string() },

@@ -80,7 +80,10 @@ async fn read(api: &Management<'_>, vhost: &str, users: &BTreeSet<String>) -> Re
         }
         Err(failure) => return Err(failure),
     }
-    reading.limits.extend(of_nodes(&nodes?, &open));
+    match of_nodes(&nodes?, &open) {
+        Some(limit) => reading.limits.push(limit),
+        None => reading.notes.push("the nodes tell neither sockets nor file handles".to_owned()),
+    }
     Ok(reading)
 }
 

@@ -111,7 +111,7 @@ impl Lab {
                 format!("ssl_options.keyfile = {}", data("server.key").display()),
                 "ssl_options.verify = verify_none".to_owned(),
                 // What the management API tells is as old as this many milliseconds.
-                "collect_statistics_interval = 200".to_owned(),
+                "collect_statistics_interval = 1000".to_owned(),
             ];
             RabbitMq::start(folder, RabbitMqOptions { settings, ..RabbitMqOptions::default() }).await
         })
