@@ -167,7 +167,9 @@ fn problems(config: &Config, now: Timestamp) -> Problems {
     }
     twice("endpoints", endpoints.iter().copied(), &mut problems);
     for (index, endpoint) in config.endpoints.iter().enumerate().filter(|(_, one)| one.host_and_port().is_none()) {
-        let text = format!("`{}` is not `host` or `host:port`", endpoint.address);
+        // A URL may hold a password.
+        let shown = if endpoint.address.contains('@') { "a URL with an account" } else { &endpoint.address };
+        let text = format!("`{shown}` is not `host` or `host:port`");
         problems.push((format!("endpoints[{index}].address"), text));
     }
     twice("workloads", config.workloads.iter().map(|workload| workload.name.as_str()), &mut problems);
