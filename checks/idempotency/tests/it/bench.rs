@@ -10,7 +10,7 @@ use preflight_cluster::{AwsAccess, AwsCredentials};
 use preflight_core::{Event, ItemKind, Journal, Outcome, Reason, Scope, Secret};
 use preflight_fixtures::servers::Account;
 use preflight_fixtures::sqs::{QueueSpec, SqsDouble, SqsOptions};
-use preflight_idempotency::{CATALOGUE, Endpoint, Env, Tls};
+use preflight_idempotency::{CATALOGUE, Endpoint, Env, Management, Tls};
 use preflight_report::CheckResult;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -81,14 +81,19 @@ impl Bench {
         let double = SqsDouble::start(SqsOptions { queues: specs.into(), ..SqsOptions::default() }).await.unwrap();
         let urls = queues.clone().map(|name| double.queue_url(&name));
         let broker = json!({ "sqs": { "queues": { "ecs": urls[0], "eks": urls[1] } } });
-        let mut bench = Self::with(lab, Some(double), queues, broker);
-        bench.settings["settle"]["floorMs"] = json!(300);
-        bench
+        Self::with(lab, Some(double), queues, broker)
     }
 
     fn with(lab: Arc<Lab>, sqs: Option<SqsDouble>, queues: [String; 2], broker: Value) -> Self {
         let endpoints = vec![
-            endpoint("rabbit", lab.rabbitmq.address(), lab.rabbitmq.app()),
+            Endpoint {
+                management: Some(Management {
+                    url: lab.rabbitmq.management().unwrap().to_owned(),
+                    username: Some(lab.rabbitmq.observer().username.clone()),
+                    password: Some(Secret::new(&lab.rabbitmq.observer().password)),
+                }),
+                ..endpoint("rabbit", lab.rabbitmq.address(), lab.rabbitmq.app())
+            },
             Endpoint {
                 database: Some(lab.mariadb.database().to_owned()),
                 ..endpoint("orders-db", lab.mariadb.address(), lab.mariadb.app())
@@ -100,7 +105,7 @@ impl Bench {
             "broker": broker,
             "message": { "body": r#"{"orderId":"{key}","amount":10}"#, "headers": { "source": "preflight" } },
             "effects": [payments(), noted()],
-            "settle": { "limitMs": 5_000 },
+            "settle": { "limitMs": 5_000, "floorMs": 600 },
         });
         Self { lab, sqs, queues, endpoints, settings, runs: Mutex::default() }
     }
@@ -324,6 +329,7 @@ pub(crate) fn endpoint(name: &str, address: SocketAddr, account: &Account) -> En
         database: None,
         vhost: None,
         tls: Tls::Off,
+        management: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! them and the last one ends them and removes their files.
 
 use preflight_fixtures::servers::{MariaDb, MariaDbOptions, RabbitMq, RabbitMqOptions, Redis, RedisOptions};
+use serde_json::json;
 use std::sync::{Arc, Weak};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
@@ -41,6 +42,11 @@ impl Lab {
             MariaDb::start(dir, MariaDbOptions::default()),
             Redis::start(dir, RedisOptions::default()),
         );
-        Self { rabbitmq: rabbitmq.unwrap(), mariadb: mariadb.unwrap(), redis: redis.unwrap(), _folder: folder }
+        let rabbitmq = rabbitmq.unwrap();
+        // The management API shows queues and bindings of a virtual host to those who have any permission on it.
+        let nothing = json!({ "configure": "^$", "write": "^$", "read": "^$" });
+        let path = format!("/api/permissions/%2F/{}", rabbitmq.observer().username);
+        rabbitmq.api(http::Method::PUT, &path, Some(nothing)).await.unwrap();
+        Self { rabbitmq, mariadb: mariadb.unwrap(), redis: redis.unwrap(), _folder: folder }
     }
 }

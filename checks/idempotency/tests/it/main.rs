@@ -7,4 +7,6 @@
 mod bench;
 mod consumer;
 mod lab;
+mod odd;
 mod rabbitmq;
+mod task;
