@@ -4,6 +4,7 @@
 mod any;
 mod exit;
 mod golden;
+mod schema;
 mod tamper;
 mod verdict;
 mod writer;

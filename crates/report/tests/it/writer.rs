@@ -1,12 +1,14 @@
-//! Writer and reader agree, the schema describes what is written, and a file is whole or not there.
+//! Writer and reader agree, and a file is whole or not there.
 
-use crate::any::{after, any_report, go, item, report, result_of};
+use crate::any::{after, any_report, go};
 use preflight_report::*;
 use proptest::prelude::*;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn the_reader_sees_what_the_writer_wrote(report in any_report()) {
         let text = to_json(&report);
@@ -94,16 +96,4 @@ fn a_name_of_any_bytes_can_be_written_to() {
     let path = folder.path().join(std::ffi::OsStr::from_bytes(b"r\xff.json"));
     write(&path, b"x").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"x");
-}
-
-#[test]
-fn the_schema_names_every_field_of_a_full_report() {
-    let schema: serde_json::Value = serde_json::from_str(REPORT_SCHEMA).unwrap();
-    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    let items = vec![item("a.b", "c", Level::Required)];
-    let results = vec![result_of(&items[0], Outcome::Pass)];
-    let written = serde_json::to_value(report(items, results)).unwrap();
-    for field in written.as_object().unwrap().keys() {
-        assert!(schema["properties"][field].is_object(), "{field}");
-    }
 }
