@@ -100,7 +100,7 @@ async fn read(api: &Management<'_>, target: Target<'_>, port: u16) -> Result<Rea
         name,
     });
     // A limit that is declared in the settings is compared with the same number.
-    Ok(Reading { limits: limits.into_iter().collect(), notes, usage })
+    Ok(Reading { limits: limits.into_iter().collect(), usage, notes, gap: None })
 }
 
 /// One connection.

@@ -93,9 +93,9 @@ fn parse_connectors(answer: &Value) -> Vec<Connector> {
         for (name, uri) in connectors.into_iter().flatten() {
             let uri = Url::parse(uri.as_str().unwrap_or_default()).ok();
             let limit = uri.as_ref().and_then(|uri| {
-                let limit = uri.query_pairs().find(|(name, _)| name == "maximumConnections")?.1.parse::<u64>().ok()?;
-                // What the connector has by default stands for no limit.
-                (limit < 2_147_483_647).then_some(limit)
+                let limit = uri.query_pairs().find(|(name, _)| name == "maximumConnections")?.1.parse::<i64>().ok()?;
+                // What the connector has by default stands for no limit. One below zero lets nobody in, as 0 does.
+                (limit < 2_147_483_647).then(|| u64::try_from(limit).unwrap_or(0))
             });
             found.push(Connector {
                 broker: broker.to_owned(),
@@ -135,7 +135,8 @@ mod tests {
         let answer = json!({ "org.apache.activemq:brokerName=lab,type=Broker": { "TransportConnectors": {
             "openwire": "tcp://h:61616?maximumConnections=5&wireFormat.maxFrameSize=104857600",
             "stomp": "stomp://h:61613?maximumConnections=2147483647",
-            "amqp": "amqp://h:5672"
+            "amqp": "amqp://h:5672",
+            "closed": "tcp://h:61618?maximumConnections=-1"
         } } });
         let connector = |name: &str, limit, port| Connector {
             broker: "lab".to_owned(),
@@ -145,7 +146,12 @@ mod tests {
         };
         assert_eq!(
             parse_connectors(&answer),
-            [connector("openwire", Some(5), 61_616), connector("stomp", None, 61_613), connector("amqp", None, 5_672)]
+            [
+                connector("openwire", Some(5), 61_616),
+                connector("stomp", None, 61_613),
+                connector("amqp", None, 5_672),
+                connector("closed", Some(0), 61_618)
+            ]
         );
         assert_eq!(parse_connectors(&json!("no")), []);
     }

@@ -3,6 +3,7 @@
 //! A broker is one file with its settings and its lever, and one line each here and in the list of [`lever`].
 
 pub mod lever;
+mod management;
 pub mod rabbitmq;
 pub mod sqs;
 

@@ -133,6 +133,16 @@ impl SqsLever {
         send.send().await.map(drop).map_err(|error| broker_error(url, error))
     }
 
+    async fn arn(&self, url: &str) -> Result<String, BrokerError> {
+        let request = self.client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
+        let answer = request.send().await.map_err(|error| broker_error(url, error))?;
+        let arn = answer.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn));
+        arn.cloned().ok_or_else(|| BrokerError::Queue {
+            queue: name(url).to_owned(),
+            detail: "the answer has no QueueArn".to_owned(),
+        })
+    }
+
     async fn counts(&self, url: &str) -> Result<Depth, BrokerError> {
         use QueueAttributeName as Name;
         let names = [
@@ -156,6 +166,7 @@ impl SqsLever {
     async fn withdraw_from(&self, url: &str, keys: &[String]) -> Result<u64, BrokerError> {
         let mut taken = 0;
         let mut looked_at = 0;
+        let mut others = Vec::new();
         while looked_at < WITHDRAW_MAX && self.counts(url).await?.waiting > 0 {
             let receive = self.client.receive_message().queue_url(url).max_number_of_messages(10);
             let receive = receive.visibility_timeout(PEEK_SECONDS).wait_time_seconds(1);
@@ -166,12 +177,20 @@ impl SqsLever {
             }
             looked_at += messages.len();
             for message in messages {
-                let own = carries_any(message.body().unwrap_or_default().as_bytes(), keys);
-                let (Some(handle), true) = (message.receipt_handle(), own) else { continue };
+                let Some(handle) = message.receipt_handle() else { continue };
+                if !carries_any(message.body().unwrap_or_default().as_bytes(), keys) {
+                    others.push(handle.to_owned());
+                    continue;
+                }
                 let delete = self.client.delete_message().queue_url(url).receipt_handle(handle);
                 delete.send().await.map_err(|error| broker_error(url, error))?;
                 taken += 1;
             }
+        }
+        for handle in others {
+            let show = self.client.change_message_visibility().queue_url(url).receipt_handle(handle);
+            // One that cannot be shown at once comes back by itself.
+            drop(show.visibility_timeout(0).send().await);
         }
         Ok(taken)
     }
@@ -184,6 +203,22 @@ impl Lever for SqsLever {
 
     fn floor(&self) -> Duration {
         Duration::from_secs(5)
+    }
+
+    fn prepare(&mut self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async {
+            let urls = &self.settings.queues;
+            let (ecs, eks) = (self.arn(&urls.ecs).await?, self.arn(&urls.eks).await?);
+            if ecs == eks {
+                let detail = format!("`{}` is the same queue, {ecs}: each side needs its own", urls.ecs);
+                return Err(BrokerError::Queue { queue: name(&urls.eks).to_owned(), detail });
+            }
+            Ok(())
+        })
+    }
+
+    fn last_floor(&self) -> Duration {
+        self.floor()
     }
 
     fn witness(&self) -> &'static str {
@@ -200,6 +235,17 @@ impl Lever for SqsLever {
 
     fn depth(&self, side: Side) -> BoxFuture<'_, Result<Depth, BrokerError>> {
         Box::pin(self.counts(self.settings.queues.of(side)))
+    }
+
+    fn unfinished(&self) -> BoxFuture<'_, Result<Option<u64>, BrokerError>> {
+        Box::pin(async {
+            let mut total = 0;
+            for side in Side::BOTH {
+                let depth = self.counts(self.settings.queues.of(side)).await?;
+                total += depth.waiting + depth.in_flight.unwrap_or(0);
+            }
+            Ok(Some(total))
+        })
     }
 
     fn dead_letters(&self) -> BoxFuture<'_, Result<u64, BrokerError>> {
