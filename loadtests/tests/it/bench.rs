@@ -76,7 +76,7 @@ pub(crate) async fn run_in(id: &str, target: &Value, begin: impl FnOnce(Scope)) 
     let entry = CATALOGUE.iter().find(|entry| entry.meta.id == id).unwrap();
     let env = Env { inventory: Arc::new(Inventory::default()), settings };
     let item = (entry.items)(&env).pop().unwrap();
-    assert_eq!(item.targets, [item.subject.clone()]);
+    assert_eq!(item.targets, std::slice::from_ref(&item.subject));
     let ItemKind::Planned(check) = item.kind else { panic!("{id} is not planned") };
     begin(scope.clone());
     let result = judge(entry.meta, &item.subject, check, &scope).await;
