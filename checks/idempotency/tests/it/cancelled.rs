@@ -42,7 +42,7 @@ async fn effects_of_messages_that_were_in_a_consumers_hands_are_removed_too() {
         let took = took.clone();
         async move {
             drop(took.send(()));
-            tokio::time::sleep(Duration::from_millis(800)).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
             message.book().await;
             message.ack().await;
         }
