@@ -33,6 +33,10 @@ const META: Meta = Meta {
 
 pub(crate) const PERMISSIONS: &[Permission] = &[
     Permission::Engine { engine: "rabbitmq", grant: "write on the exchange, read on the test queues" },
+    Permission::Engine {
+        engine: "rabbitmq",
+        grant: "management API: tag management, any permission on the virtual host",
+    },
     Permission::Aws { action: "sqs:SendMessage" },
     Permission::Aws { action: "sqs:GetQueueAttributes" },
     Permission::Aws { action: "sqs:ReceiveMessage" },

@@ -68,7 +68,7 @@ pub(crate) async fn run(
         play_round(session, &mut trials, round, &mut once).await?;
     }
     let all: Vec<&Key> = trials.iter().map(|trial| &trial.key).collect();
-    let late = session.settle(&all, 0).await?;
+    let late = session.settle_last(&all).await?;
     trials.iter_mut().zip(late).for_each(|(trial, effects)| trial.effects = effects);
     once.extend(
         trials
