@@ -70,7 +70,10 @@ fn items(env: &Env) -> Vec<Item> {
     let item = |endpoint: &Endpoint| {
         let demand = crate::demand::demand(endpoint, &env.endpoints, &deployed, &env.uses);
         let check = LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario };
-        Item::planned(&endpoint.name, vec![endpoint.name.clone()], check)
+        // Without Jolokia nothing of ActiveMQ is read: the declared limit is all there is.
+        let is_read = endpoint.engine != Engine::ActiveMq || endpoint.jolokia.is_some();
+        let targets = is_read.then(|| endpoint.name.clone()).into_iter().collect();
+        Item::planned(&endpoint.name, targets, check)
     };
     env.endpoints.iter().map(item).collect()
 }
