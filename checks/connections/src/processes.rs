@@ -31,11 +31,11 @@ pub(crate) fn processes(variables: &[Variable], arguments: &[Variable]) -> Resul
     };
     let of_programs = FLAGS_OF.iter().filter_map(|(program, flags)| Some((place_of(program)?, *flags)));
     let flags: Vec<(usize, &[&str])> = of_programs.chain([(0, FLAGS)]).collect();
-    let said = command_line.iter().enumerate().filter_map(|(at, word)| {
+    let mut said = command_line.iter().enumerate().filter_map(|(at, word)| {
         let valid = flags.iter().filter(|(from, _)| *from <= at).flat_map(|(_, flags)| *flags);
         value_of(valid, word, command_line.get(at + 1))
     });
-    if let Some(last) = said.last() {
+    if let Some(last) = said.next_back() {
         return number(last, variables).ok_or_else(|| "its command line gives workers without a number".to_owned());
     }
     let known = VARIABLES.iter().filter_map(|name| named(name)).map(|known| {

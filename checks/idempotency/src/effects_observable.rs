@@ -102,6 +102,15 @@ impl EffectsObservable {
                 earlier.push((key, effects.clone()));
             }
         }
+        if handled.iter().any(|message| !message.blind.is_empty()) {
+            // It is a finding only if the message was handled, and the broker may tell late that it was not.
+            let keys: Vec<&Key> = earlier.iter().map(|(key, _)| key).collect();
+            let late = session.settle_last(&keys).await?;
+            for ((message, (key, _)), effects) in handled.iter_mut().zip(&earlier).zip(late) {
+                message.blind = effects.unchanged_since(&key.before);
+                message.shown = effects.to_string();
+            }
+        }
         let witness = format!(
             "{}; {} messages, handled within {} ms, quiet for {} ms",
             session.witness(),

@@ -32,6 +32,8 @@ pub(crate) struct Session<'a> {
     handling: Duration,
     dead_letters_before: u64,
     published: u64,
+    /// Copies of which it is not known that they were handled.
+    in_the_air: usize,
 }
 
 /// A business key with the effects it had before anything was sent with it.
@@ -83,6 +85,11 @@ impl<'a> Session<'a> {
         subject: &'a Subject,
         planted: &'a Planted<'a>,
     ) -> Result<Self, CannotTell> {
+        let queues = subject.consumer.broker.queues();
+        if queues.ecs == queues.eks {
+            let text = format!("both sides have the queue `{}`; each side needs its own", queues.ecs);
+            return Err(CannotTell::prerequisite(text));
+        }
         let mut lever = subject.consumer.broker.open(&subject.env).await?;
         let limit = Duration::from_millis(subject.consumer.settle.limit_ms);
         scope.within(limit, "asking the broker", lever.prepare()).await??;
@@ -92,7 +99,8 @@ impl<'a> Session<'a> {
         }
         let dead_letters_before = lever.dead_letters().await?;
         let handling = Duration::ZERO;
-        let session = Self { scope, subject, planted, lever, stores, handling, dead_letters_before, published: 0 };
+        let session =
+            Self { scope, subject, planted, lever, stores, handling, dead_letters_before, published: 0, in_the_air: 0 };
         for (side, depth) in Side::BOTH.into_iter().zip(session.depths().await?) {
             session.refuse_busy(side, depth)?;
         }
@@ -116,7 +124,7 @@ impl<'a> Session<'a> {
 
     fn deserted(&self, side: Side) -> CannotTell {
         let queue = self.lever.queue(side);
-        CannotTell::new(Reason::ControlFailed, format!("{side}: no consumer is attached to queue `{queue}`"))
+        CannotTell::prerequisite(format!("{side}: no consumer is attached to queue `{queue}`"))
     }
 
     pub(crate) fn identities(&self) -> &'static [Identity] {
@@ -179,6 +187,8 @@ impl<'a> Session<'a> {
             content_type: message.content_type.clone(),
         };
         self.published += 1;
+        self.in_the_air += 1;
+        self.planted.in_the_air(self.handling);
         Ok(self.scope.within(self.limit(), "publishing", self.lever.publish(side, &outgoing)).await??)
     }
 
@@ -241,6 +251,11 @@ impl<'a> Session<'a> {
             let late = seen - began >= self.limit();
             let window = if is_last { self.last_window() } else { self.window() };
             if seen - since >= window && (complete || late) {
+                // An effect of every message that is out tells as much as the broker does.
+                if is_last || (complete && changing == self.in_the_air) {
+                    self.in_the_air = 0;
+                    self.planted.landed();
+                }
                 return Ok(last);
             }
             if late && since - began >= self.limit() {
@@ -262,14 +277,11 @@ impl<'a> Session<'a> {
                 return self.deserted(side);
             }
             if depth.waiting > 0 {
-                return CannotTell::new(
-                    Reason::ControlFailed,
-                    format!(
-                        "{side}: {} messages still wait in queue `{}` after {limit_ms} ms: the consumer does not run, or not fast enough",
-                        depth.waiting,
-                        self.lever.queue(side)
-                    ),
-                );
+                return CannotTell::insufficient(format!(
+                    "{side}: {} messages still wait in queue `{}` after {limit_ms} ms: the consumer does not run, or not fast enough",
+                    depth.waiting,
+                    self.lever.queue(side)
+                ));
             }
         }
         let what = if drained {

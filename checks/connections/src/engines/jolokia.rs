@@ -6,6 +6,7 @@
 
 use crate::http::Management;
 use crate::line::Failure;
+use crate::settings::Protocol;
 use preflight_core::{CannotTell, Reason};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -18,7 +19,21 @@ pub(super) struct Connector {
     pub name: String,
     /// `maximumConnections`; none if the URI does not say.
     pub limit: Option<u64>,
+    /// For example `nio+ssl`.
+    pub scheme: String,
     pub port: Option<u16>,
+}
+
+impl Connector {
+    /// Whether clients of this protocol may come to it.
+    pub(super) fn speaks(&self, protocol: Protocol) -> bool {
+        let has = |part: &str| self.scheme.split('+').any(|one| one == part);
+        has("auto")
+            || match protocol {
+                Protocol::Stomp => has("stomp"),
+                Protocol::OpenWire => !["stomp", "amqp", "mqtt", "ws", "wss", "http", "https"].into_iter().any(has),
+            }
+    }
 }
 
 /// The connectors of every broker that answers.
@@ -101,7 +116,8 @@ fn parse_connectors(answer: &Value) -> Vec<Connector> {
                 broker: broker.to_owned(),
                 name: name.clone(),
                 limit,
-                port: uri.and_then(|uri| uri.port()),
+                port: uri.as_ref().and_then(Url::port),
+                scheme: uri.as_ref().map(|uri| uri.scheme().to_owned()).unwrap_or_default(),
             });
         }
     }
@@ -142,6 +158,7 @@ mod tests {
             broker: "lab".to_owned(),
             name: name.to_owned(),
             limit,
+            scheme: if name == "closed" || name == "openwire" { "tcp" } else { name }.to_owned(),
             port: Some(port),
         };
         assert_eq!(
@@ -154,6 +171,27 @@ mod tests {
             ]
         );
         assert_eq!(parse_connectors(&json!("no")), []);
+    }
+
+    #[test]
+    fn a_scheme_tells_the_protocol() {
+        let speaks = |scheme: &str| {
+            let connector = Connector {
+                broker: String::new(),
+                name: String::new(),
+                limit: None,
+                scheme: scheme.to_owned(),
+                port: None,
+            };
+            [Protocol::OpenWire, Protocol::Stomp].map(|protocol| connector.speaks(protocol))
+        };
+        for scheme in ["tcp", "nio", "ssl", "nio+ssl"] {
+            assert_eq!(speaks(scheme), [true, false], "{scheme}");
+        }
+        assert_eq!(
+            ["stomp", "stomp+nio+ssl", "auto+nio", "amqp+ssl", "ws"].map(speaks),
+            [[false, true], [false, true], [true, true], [false, false], [false, false]]
+        );
     }
 
     #[test]

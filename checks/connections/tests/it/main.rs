@@ -151,7 +151,7 @@ async fn until<T: std::fmt::Debug + PartialEq>(what: &str, expected: T, look: im
         if seen == expected {
             return;
         }
-        assert!(start.elapsed() < Duration::from_secs(10), "{what}: expected {expected:?}, seen {seen:?}");
+        assert!(start.elapsed() < Duration::from_secs(30), "{what}: expected {expected:?}, seen {seen:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

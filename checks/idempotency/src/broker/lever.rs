@@ -111,9 +111,24 @@ pub trait Lever: Send + Sync {
     /// How many messages the configured dead-letter queues hold.
     fn dead_letters(&self) -> BoxFuture<'_, Result<u64, BrokerError>>;
 
-    /// Takes back the messages with these keys that nobody consumed, from every queue and dead-letter queue, and leaves
-    /// all others where they are. Says how many it took.
-    fn withdraw<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<u64, BrokerError>>;
+    /// Where messages may lie: the queues of both sides, then the dead-letter queues.
+    fn places(&self) -> Vec<&str>;
+
+    /// How many messages wait in such a place.
+    fn waiting<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Result<u64, BrokerError>>;
+
+    /// Takes back the messages with these keys that nobody consumed, and leaves all others there. The broker counts that
+    /// those were looked at, so look no more often than needed.
+    fn withdraw<'a>(&'a self, place: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Withdrawn, BrokerError>>;
+}
+
+/// What was found in a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// Own messages, which are gone now.
+    pub own: u64,
+    /// Messages of others, which are still there.
+    pub others: u64,
 }
 
 /// Why a broker did not do what was asked.

@@ -7,4 +7,4 @@ mod management;
 pub mod rabbitmq;
 pub mod sqs;
 
-pub use lever::{Broker, BrokerError, Depth, Lever, Outgoing, Sides};
+pub use lever::{Broker, BrokerError, Depth, Lever, Outgoing, Sides, Withdrawn};

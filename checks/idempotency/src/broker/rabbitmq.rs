@@ -7,7 +7,7 @@
 
 use super::lever::{CONNECT_LIMIT, WITHDRAW_MAX, carries_any};
 use super::management::Management;
-use super::{BrokerError, Depth, Lever, Outgoing, Sides};
+use super::{BrokerError, Depth, Lever, Outgoing, Sides, Withdrawn};
 use crate::env::{Endpoint, Env, Tls};
 use crate::schedule::{Identity, Side};
 use futures::future::BoxFuture;
@@ -205,23 +205,22 @@ impl RabbitmqLever {
     }
 
     /// Looks through a queue on a channel of its own: closing it puts everything back that was not acknowledged.
-    async fn withdraw_from(&self, queue: &str, keys: &[String]) -> Result<u64, BrokerError> {
-        if self.declared(queue).await?.waiting == 0 {
-            return Ok(0);
-        }
+    async fn withdraw_from(&self, queue: &str, keys: &[String]) -> Result<Withdrawn, BrokerError> {
         let error = |error: lapin::Error| broker_error(queue, &error);
         let channel = self.connection.create_channel().await.map_err(error)?;
-        let mut taken = 0;
+        let mut found = Withdrawn::default();
         for _ in 0..WITHDRAW_MAX {
             let next = channel.basic_get(short("queue", queue)?, BasicGetOptions::default()).await.map_err(error)?;
             let Some(message) = next else { break };
             if carries_any(&message.delivery.data, keys) {
                 message.delivery.ack(BasicAckOptions::default()).await.map_err(error)?;
-                taken += 1;
+                found.own += 1;
+            } else {
+                found.others += 1;
             }
         }
         channel.close(200, "OK".into()).await.map_err(error)?;
-        Ok(taken)
+        Ok(found)
     }
 }
 
@@ -293,14 +292,16 @@ impl Lever for RabbitmqLever {
         })
     }
 
-    fn withdraw<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<u64, BrokerError>> {
-        Box::pin(async move {
-            let mut taken = 0;
-            let own = Side::BOTH.map(|side| self.settings.queues.of(side));
-            for queue in own.into_iter().chain(&self.settings.dead_letters) {
-                taken += self.withdraw_from(queue, keys).await?;
-            }
-            Ok(taken)
-        })
+    fn places(&self) -> Vec<&str> {
+        let queues = &self.settings.queues;
+        [&queues.ecs, &queues.eks].into_iter().chain(&self.settings.dead_letters).map(String::as_str).collect()
+    }
+
+    fn waiting<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Result<u64, BrokerError>> {
+        Box::pin(async { Ok(self.declared(place).await?.waiting) })
+    }
+
+    fn withdraw<'a>(&'a self, place: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Withdrawn, BrokerError>> {
+        Box::pin(self.withdraw_from(place, keys))
     }
 }

@@ -5,7 +5,7 @@
 //! it. That a copy arrived is seen from the queue's counts, all of them zero; they are approximate, hence the long floor.
 
 use super::lever::{WITHDRAW_MAX, carries_any};
-use super::{BrokerError, Depth, Lever, Outgoing, Sides};
+use super::{BrokerError, Depth, Lever, Outgoing, Sides, Withdrawn};
 use crate::env::Env;
 use crate::schedule::{Identity, Side};
 use aws_config::retry::RetryConfig;
@@ -163,20 +163,17 @@ impl SqsLever {
         Ok(Depth { waiting: visible + delayed, in_flight: Some(hidden), consumers: None })
     }
 
-    async fn withdraw_from(&self, url: &str, keys: &[String]) -> Result<u64, BrokerError> {
-        let mut taken = 0;
-        let mut looked_at = 0;
+    async fn withdraw_from(&self, url: &str, keys: &[String]) -> Result<Withdrawn, BrokerError> {
+        let mut found = Withdrawn::default();
         let mut others = Vec::new();
-        while looked_at < WITHDRAW_MAX && self.counts(url).await?.waiting > 0 {
+        while others.len() < WITHDRAW_MAX && self.counts(url).await?.waiting > 0 {
             let receive = self.client.receive_message().queue_url(url).max_number_of_messages(10);
             let receive = receive.visibility_timeout(PEEK_SECONDS).wait_time_seconds(1);
             let answer = receive.send().await.map_err(|error| broker_error(url, error))?;
-            let messages = answer.messages();
-            if messages.is_empty() {
+            if answer.messages().is_empty() {
                 break;
             }
-            looked_at += messages.len();
-            for message in messages {
+            for message in answer.messages() {
                 let Some(handle) = message.receipt_handle() else { continue };
                 if !carries_any(message.body().unwrap_or_default().as_bytes(), keys) {
                     others.push(handle.to_owned());
@@ -184,15 +181,16 @@ impl SqsLever {
                 }
                 let delete = self.client.delete_message().queue_url(url).receipt_handle(handle);
                 delete.send().await.map_err(|error| broker_error(url, error))?;
-                taken += 1;
+                found.own += 1;
             }
         }
         for handle in others {
             let show = self.client.change_message_visibility().queue_url(url).receipt_handle(handle);
             // One that cannot be shown at once comes back by itself.
             drop(show.visibility_timeout(0).send().await);
+            found.others += 1;
         }
-        Ok(taken)
+        Ok(found)
     }
 }
 
@@ -258,15 +256,17 @@ impl Lever for SqsLever {
         })
     }
 
-    fn withdraw<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<u64, BrokerError>> {
-        Box::pin(async move {
-            let mut taken = 0;
-            let own = Side::BOTH.map(|side| self.settings.queues.of(side));
-            for url in own.into_iter().chain(&self.settings.dead_letters) {
-                taken += self.withdraw_from(url, keys).await?;
-            }
-            Ok(taken)
-        })
+    fn places(&self) -> Vec<&str> {
+        let queues = &self.settings.queues;
+        [&queues.ecs, &queues.eks].into_iter().chain(&self.settings.dead_letters).map(String::as_str).collect()
+    }
+
+    fn waiting<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Result<u64, BrokerError>> {
+        Box::pin(async { Ok(self.counts(place).await?.waiting) })
+    }
+
+    fn withdraw<'a>(&'a self, place: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Withdrawn, BrokerError>> {
+        Box::pin(self.withdraw_from(place, keys))
     }
 }
 

@@ -35,8 +35,8 @@ impl Lab {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
-        // Counts that are told every 200 ms instead of every five seconds.
-        let often = vec!["collect_statistics_interval = 200".to_owned()];
+        // Counts that are told every 100 ms instead of every five seconds.
+        let often = vec!["collect_statistics_interval = 100".to_owned()];
         let (rabbitmq, mariadb, redis) = tokio::join!(
             RabbitMq::start(dir, RabbitMqOptions { settings: often, ..RabbitMqOptions::default() }),
             MariaDb::start(dir, MariaDbOptions::default()),

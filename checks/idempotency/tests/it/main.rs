@@ -5,8 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests own their processes, clock and environment")]
 
 mod bench;
+mod cancelled;
+mod cannot_tell;
 mod consumer;
 mod lab;
 mod odd;
 mod rabbitmq;
+mod sqs;
 mod task;

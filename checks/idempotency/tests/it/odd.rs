@@ -17,12 +17,13 @@ async fn counting() -> Bench {
 
 #[tokio::test]
 async fn a_second_effect_that_comes_long_after_the_copy_was_acknowledged_fails() {
-    let bench = counting().await;
+    let mut bench = counting().await;
+    bench.settings["settle"] = json!({});
     let _consumers = Tasks::start(&bench, |mut message: Message| async move {
         let first = message.is_first("all").await;
         message.ack().await;
         if !first {
-            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            tokio::time::sleep(Duration::from_millis(800)).await;
         }
         message.book().await;
     })
@@ -35,7 +36,7 @@ async fn effects_that_always_come_after_the_acknowledgement_are_waited_for() {
     let bench = counting().await;
     let _consumers = Tasks::start(&bench, |mut message: Message| async move {
         message.ack().await;
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         message.book().await;
     })
     .await;
