@@ -90,13 +90,13 @@ fn clock(time: Timestamp) -> String {
 
 fn overview(view: &View<'_>, out: &mut String) {
     let (report, run) = (view.report, &view.report.run);
-    let took = format!("{:.1} s", run.finished_at.since(run.started_at).as_secs_f64());
-    let (started, until) = (clock(run.started_at), clock(run.not_after));
+    let took = run.finished_at.since(run.started_at).as_secs_f64();
+    let (started, until) = (format!("{}, took {took:.1} s", clock(run.started_at)), clock(run.not_after));
     out.push_str("<div class=\"card\">");
     out.push_str(&picture::outcomes(view));
     out.push_str("</div>\n<div class=\"card\"><dl class=\"facts\">");
     let mut facts = view.places();
-    facts.extend([("started", started.as_str()), ("took", &took), ("not to be acted on after", &until)]);
+    facts.extend([("started", started.as_str()), ("not to be acted on after", &until)]);
     for (name, value) in facts {
         let _ = write!(out, "<div><dt>{name}</dt><dd>{}</dd></div>", text(value));
     }

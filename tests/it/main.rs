@@ -1,6 +1,7 @@
 //! The real binary, against the real lab.
 
 mod commands;
+mod html;
 mod journey;
 mod lab;
 mod structure;
