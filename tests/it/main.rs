@@ -1,4 +1,5 @@
 //! The real binary, against the real lab.
+#![allow(clippy::unwrap_used)]
 
 mod commands;
 mod delivery;
