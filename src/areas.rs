@@ -101,5 +101,12 @@ fn for_idempotency(endpoint: &Endpoint) -> preflight_idempotency::Endpoint {
             Tls::System => preflight_idempotency::Tls::System,
             Tls::Authority(path) => preflight_idempotency::Tls::Authority(path.clone()),
         },
+        management: endpoint.management.as_ref().map(|url| {
+            let (username, password) = match &endpoint.observer {
+                Some(observer) => (Some(observer.username.clone()), observer.password.clone()),
+                None => (endpoint.username.clone(), endpoint.password.clone()),
+            };
+            preflight_idempotency::Management { url: url.clone(), username, password }
+        }),
     }
 }

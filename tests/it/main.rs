@@ -4,5 +4,7 @@
 mod commands;
 mod delivery;
 mod html;
+mod journey;
+mod lab;
 mod structure;
 mod tool;

@@ -1,7 +1,7 @@
 //! Controls against passes that prove nothing. Each must fire before a comparison counts; one that does not makes the
 //! answer "cannot tell".
 
-use crate::effects::Effects;
+use crate::effects::{Effects, Part, Shows};
 use crate::oracle::Oracle;
 use crate::schedule::Side;
 use preflight_core::{CannotTell, Reason};
@@ -43,11 +43,35 @@ pub(crate) fn once_is_clear(oracle: &Oracle, side: Side, nothing: &Effects) -> R
             )));
         }
     };
-    let blind = once.unchanged_since(&oracle.mask().apply(nothing));
+    let parts = once.0.iter().zip(&nothing.0).enumerate();
+    let blind: Vec<&str> = parts
+        .filter(|(index, (once, nothing))| !shows_a_second(once, nothing, |column| oracle.mask().hides(*index, column)))
+        .map(|(_, (once, _))| once.name.as_str())
+        .collect();
     if blind.is_empty() {
         return Ok(());
     }
-    Err(failed(format!("{side}: nothing is left of {} after masking what differs between messages", blind.join(", "))))
+    Err(failed(format!(
+        "{side}: a second effect would not show in {}: nothing is left after masking what differs between messages",
+        blind.join(", ")
+    )))
+}
+
+/// Whether a second effect of the same kind would show. One more row does. Where there is never more than one row, a
+/// value must count that the first effect changed; where that row is there before anything was sent, as that of a total
+/// is, the value must not be zero, or twice as much is as much.
+fn shows_a_second(once: &Part, nothing: &Part, hides: impl Fn(&str) -> bool) -> bool {
+    let is_total = !nothing.rows.is_empty();
+    if !is_total && once.shows == Shows::Rows {
+        return !once.rows.is_empty();
+    }
+    let is_zero = |text: &str| text.parse::<f64>().is_ok_and(|number| number == 0.0);
+    once.rows.iter().flat_map(|row| &row.0).any(|(column, value)| {
+        let before = nothing.rows.iter().any(|row| row.0.get(column) == Some(value));
+        // A name in parentheses describes a key and not what is in it.
+        let is_content = !column.starts_with('(') && !hides(column);
+        is_content && !before && value.as_ref().is_some_and(|text| !(is_total && is_zero(text)))
+    })
 }
 
 /// The oracle would see a second effect of the same kind: every row twice differs from once, in every probe.
@@ -107,6 +131,29 @@ mod tests {
         assert!(once_is_clear(&oracle, Side::Ecs, &effects(&["0"])).is_ok());
         assert!(once_is_clear(&oracle, Side::Ecs, &effects(&["1"])).is_err());
         assert!(once_is_clear(&oracle, Side::Eks, &effects(&[])).is_err());
+    }
+
+    #[test]
+    fn a_total_that_does_not_move_is_noticed() {
+        let once = |n| Oracle::learn(&[(Side::Ecs, effects(&[n])), (Side::Ecs, effects(&[n]))]);
+        assert!(once_is_clear(&once("10"), Side::Ecs, &effects(&["0"])).is_ok());
+        assert!(once_is_clear(&once("0.00"), Side::Ecs, &effects(&["NULL"])).is_err());
+        let last_id = Oracle::learn(&[(Side::Ecs, effects(&["7"])), (Side::Ecs, effects(&["8"]))]);
+        assert!(once_is_clear(&last_id, Side::Ecs, &effects(&["NULL"])).is_err());
+    }
+
+    #[test]
+    fn a_key_whose_whole_content_is_masked_is_noticed() {
+        let key = |value: &str| {
+            let mut row = Row::new();
+            row.put("value", Some(value.to_owned()));
+            row.put("(type)", Some("string".to_owned()));
+            (Side::Ecs, Effects(vec![Part::canonical("order:{key}", vec![row], "pf-1").of_values()]))
+        };
+        let nothing = Effects(vec![Part::canonical("order:{key}", vec![], "pf-1").of_values()]);
+        assert!(once_is_clear(&Oracle::learn(&[key("1"), key("1")]), Side::Ecs, &nothing).is_ok());
+        let error = once_is_clear(&Oracle::learn(&[key("41"), key("42")]), Side::Ecs, &nothing).unwrap_err();
+        assert!(error.detail.contains("would not show in order:{key}"));
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl DuplicatesHarmless {
             session.published(),
             planted.len(),
             session.handling().as_millis(),
-            session.window().as_millis()
+            session.last_window().as_millis()
         );
         Ok(assess(&trials, name).with(Evidence::new("delivery", name, witness)))
     }
@@ -87,7 +87,7 @@ fn measurement(trials: &Trials, session: &Session<'_>) -> serde_json::Value {
         "deadLettered": trials.dead_lettered,
         "copies": session.published(),
         "handlingMs": u64::try_from(session.handling().as_millis()).unwrap_or(u64::MAX),
-        "quietMs": u64::try_from(session.window().as_millis()).unwrap_or(u64::MAX),
+        "quietMs": u64::try_from(session.last_window().as_millis()).unwrap_or(u64::MAX),
     })
 }
 

@@ -16,11 +16,22 @@ const SHOWN_CHARS_MAX: usize = 60;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row(pub BTreeMap<String, Option<String>>);
 
+/// How a second effect shows in what a probe sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// As one more row.
+    Rows,
+    /// As another value at most: there is never more than one row.
+    Values,
+}
+
 /// What one probe sees: a multiset of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// What the probe looks at, for people: a table, or a template of keys.
     pub name: String,
+    /// How a second effect shows.
+    pub shows: Shows,
     /// The rows, sorted.
     pub rows: Vec<Row>,
 }
@@ -78,7 +89,13 @@ impl Part {
     pub fn canonical(name: &str, rows: Vec<Row>, key: &str) -> Self {
         let mut rows: Vec<Row> = rows.into_iter().map(|row| row.canonical(key)).collect();
         rows.sort();
-        Self { name: name.to_owned(), rows }
+        Self { name: name.to_owned(), shows: Shows::Rows, rows }
+    }
+
+    /// The same where there is never more than one row.
+    #[must_use]
+    pub fn of_values(self) -> Self {
+        Self { shows: Shows::Values, ..self }
     }
 }
 

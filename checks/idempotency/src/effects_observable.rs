@@ -33,6 +33,10 @@ const META: Meta = Meta {
 
 pub(crate) const PERMISSIONS: &[Permission] = &[
     Permission::Engine { engine: "rabbitmq", grant: "write on the exchange, read on the test queues" },
+    Permission::Engine {
+        engine: "rabbitmq",
+        grant: "management API: tag management, any permission on the virtual host",
+    },
     Permission::Aws { action: "sqs:SendMessage" },
     Permission::Aws { action: "sqs:GetQueueAttributes" },
     Permission::Aws { action: "sqs:ReceiveMessage" },
@@ -96,6 +100,15 @@ impl EffectsObservable {
                     shown: effects.to_string(),
                 });
                 earlier.push((key, effects.clone()));
+            }
+        }
+        if handled.iter().any(|message| !message.blind.is_empty()) {
+            // It is a finding only if the message was handled, and the broker may tell late that it was not.
+            let keys: Vec<&Key> = earlier.iter().map(|(key, _)| key).collect();
+            let late = session.settle_last(&keys).await?;
+            for ((message, (key, _)), effects) in handled.iter_mut().zip(&earlier).zip(late) {
+                message.blind = effects.unchanged_since(&key.before);
+                message.shown = effects.to_string();
             }
         }
         let witness = format!(

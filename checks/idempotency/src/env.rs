@@ -36,6 +36,19 @@ pub struct Endpoint {
     pub vhost: Option<String>,
     /// Whether and how the connection is encrypted.
     pub tls: Tls,
+    /// The management API of a RabbitMQ broker.
+    pub management: Option<Management>,
+}
+
+/// The management API of a RabbitMQ broker, and the account that reads it.
+#[derive(Clone, Debug)]
+pub struct Management {
+    /// Its URL, without an account.
+    pub url: String,
+    /// The account.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<Secret>,
 }
 
 /// Whether a connection is encrypted, and which authority vouches for the server.

@@ -26,7 +26,7 @@ pub mod store;
 pub mod template;
 mod trial;
 
-pub use env::{Endpoint, Env, Tls};
+pub use env::{Endpoint, Env, Management, Tls};
 pub use removal::{JOURNAL_KIND, remove};
 pub use settings::Settings;
 

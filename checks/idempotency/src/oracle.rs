@@ -77,14 +77,20 @@ impl Mask {
         let masked = |(index, part): (usize, &Part)| {
             let mut rows: Vec<Row> = part.rows.iter().map(|row| self.apply_to_row(index, row)).collect();
             rows.sort();
-            Part { name: part.name.clone(), rows }
+            Part { name: part.name.clone(), shows: part.shows, rows }
         };
         Effects(effects.0.iter().enumerate().map(masked).collect())
     }
 
+    /// Whether the values of a column do not count.
+    #[must_use]
+    pub fn hides(&self, part: usize, column: &str) -> bool {
+        self.0.contains(&(part, column.to_owned()))
+    }
+
     fn apply_to_row(&self, part: usize, row: &Row) -> Row {
         let value = |(column, value): (&String, &Option<String>)| {
-            let masked = value.is_some() && self.0.contains(&(part, column.clone()));
+            let masked = value.is_some() && self.hides(part, column);
             (column.clone(), if masked { Some(MASKED.to_owned()) } else { value.clone() })
         };
         Row(row.0.iter().map(value).collect())
@@ -301,10 +307,10 @@ mod tests {
     fn a_null_is_never_masked() {
         let mut null = Row::new();
         null.put("at", None);
-        let without = Effects(vec![Part { name: "t".to_owned(), rows: vec![null] }]);
+        let without = Effects(vec![Part::canonical("t", vec![null], "k")]);
         let mut with = Row::new();
         with.put("at", Some("now".to_owned()));
-        let with = Effects(vec![Part { name: "t".to_owned(), rows: vec![with] }]);
+        let with = Effects(vec![Part::canonical("t", vec![with], "k")]);
         assert_eq!(Mask::learn([&without, &with]), Mask::default());
     }
 

@@ -1,7 +1,7 @@
 //! The business keys that one run of a check has used, each in the journal before the first message with it.
 
 use crate::env::Subject;
-use crate::removal::{JOURNAL_KIND, Left, take_away};
+use crate::removal::{IN_THE_AIR, JOURNAL_KIND, LANDED, Left, take_away};
 use preflight_core::{CannotTell, Reason, Scope};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 const RUN_CHARS: usize = 12;
 
 /// How long removing may take at the end of a check.
-const REMOVAL_LIMIT: Duration = Duration::from_secs(20);
+const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
 
 /// The same when the run was told to stop: a check has five seconds then.
 const HURRIED_LIMIT: Duration = Duration::from_millis(4_000);
@@ -21,11 +21,13 @@ pub(crate) struct Planted<'a> {
     /// Keeps the keys of two checks of one consumer apart.
     letter: char,
     entries: Mutex<Vec<(String, u64)>>,
+    /// How long nothing may be found before everything counts as gone.
+    quiet: Mutex<Duration>,
 }
 
 impl<'a> Planted<'a> {
     pub(crate) fn new(subject: &'a Subject, letter: char) -> Self {
-        Self { subject, letter, entries: Mutex::new(Vec::new()) }
+        Self { subject, letter, entries: Mutex::new(Vec::new()), quiet: Mutex::new(LANDED) }
     }
 
     /// A key that nobody used, written down. All keys of a run have the same length, so that none is part of another.
@@ -45,6 +47,16 @@ impl<'a> Planted<'a> {
         Ok(key)
     }
 
+    /// Messages were sent that a consumer may still hold; the longest handling time so far.
+    pub(crate) fn in_the_air(&self, handling: Duration) {
+        *self.quiet.lock().unwrap_or_else(PoisonError::into_inner) = IN_THE_AIR.max(handling * 3);
+    }
+
+    /// Every message that was sent was handled.
+    pub(crate) fn landed(&self) {
+        *self.quiet.lock().unwrap_or_else(PoisonError::into_inner) = LANDED;
+    }
+
     /// How many keys there are.
     pub(crate) fn len(&self) -> usize {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).len()
@@ -59,7 +71,8 @@ impl<'a> Planted<'a> {
         }
         let keys: Vec<String> = entries.iter().map(|(key, _)| key.clone()).collect();
         let limit = if scope.is_cancelled() { HURRIED_LIMIT } else { REMOVAL_LIMIT };
-        let left = take_away(self.subject, &keys, limit).await;
+        let quiet = *self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = take_away(self.subject, &keys, quiet, limit).await;
         if left.problem.is_none() {
             for (_, id) in entries {
                 // An entry that stays in the journal makes `cleanup` look once more, which does no harm.

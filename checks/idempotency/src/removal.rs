@@ -1,21 +1,25 @@
 //! Removing what test messages left: messages that nobody consumed, and effects in the stores.
 //!
 //! The connections are opened anew, because a cancelled check may have left its own in the middle of a command. A message
-//! in a consumer's hands may still take effect, so removing goes on until there was nothing left to remove several times
-//! in a row.
+//! in a consumer's hands may still take effect, so removing goes on until there was nothing left to remove for a while.
 
-use crate::broker::Lever;
+use crate::broker::{BrokerError, Lever};
 use crate::env::{Env, Subject};
 use crate::schedule::Side;
 use crate::store::{Effect, Store};
 use preflight_core::{CannotTell, journal};
+use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The kind of this area's journal entries. Their target is a consumer's name and their name a business key.
 pub const JOURNAL_KIND: &str = "idempotency.effects";
 
-/// How often in a row nothing may be found before it counts as gone.
-const CLEAN_ROUNDS: u32 = 3;
+/// How long nothing may be found before it counts as gone, when every message was handled.
+pub(crate) const LANDED: Duration = Duration::from_millis(200);
+
+/// The same at least, when messages may be in a consumer's hands.
+pub(crate) const IN_THE_AIR: Duration = Duration::from_millis(1_000);
 
 /// The time between two looks.
 const ROUND_PAUSE: Duration = Duration::from_millis(100);
@@ -53,7 +57,7 @@ pub async fn remove(entry: &journal::Entry, env: &Env) -> Result<(), CannotTell>
     }
     let subject =
         env.subjects().into_iter().find(|subject| subject.consumer.name == entry.target).ok_or_else(missing)?;
-    let left = take_away(&subject, std::slice::from_ref(&entry.name), CLEANUP_LIMIT).await;
+    let left = take_away(&subject, std::slice::from_ref(&entry.name), IN_THE_AIR, CLEANUP_LIMIT).await;
     if let Some(problem) = left.problem {
         return Err(CannotTell::insufficient(problem));
     }
@@ -67,17 +71,21 @@ pub async fn remove(entry: &journal::Entry, env: &Env) -> Result<(), CannotTell>
     Ok(())
 }
 
-/// Removes what messages with these keys left, within a limit.
-pub(crate) async fn take_away(subject: &Subject, keys: &[String], limit: Duration) -> Left {
+/// Removes what messages with these keys left, within a limit, until nothing was found for a quiet time.
+pub(crate) async fn take_away(subject: &Subject, keys: &[String], quiet: Duration, limit: Duration) -> Left {
     let kept = subject.consumer.effects.iter().filter(|effect| !effect.is_removed()).map(shown).collect();
     let mut left = Left { kept, ..Left::default() };
     let removing = async {
-        let lever = subject.consumer.broker.open(&subject.env).await.map_err(|error| error.to_string())?;
+        let mut lever = subject.consumer.broker.open(&subject.env).await.map_err(|error| error.to_string())?;
+        if quiet > LANDED {
+            // Without it nobody tells what consumers hold, and the quiet time has to do.
+            drop(lever.prepare().await);
+        }
         let mut stores = Vec::new();
         for effect in &subject.consumer.effects {
             stores.push(effect.open(&subject.env).await.map_err(|error| error.to_string())?);
         }
-        until_clean(lever.as_ref(), &mut stores, keys, &mut left).await
+        until_clean(lever.as_ref(), &mut stores, keys, quiet, &mut left).await
     };
     left.problem = match tokio::time::timeout(limit, removing).await {
         Ok(Ok(())) => None,
@@ -92,29 +100,49 @@ async fn until_clean(
     lever: &dyn Lever,
     stores: &mut [Box<dyn Store>],
     keys: &[String],
+    quiet: Duration,
     left: &mut Left,
 ) -> Result<(), String> {
-    let mut clean = 0;
-    while clean < CLEAN_ROUNDS {
-        let withdrawn = lever.withdraw(keys).await.map_err(|error| error.to_string())?;
+    let mut found = Instant::now();
+    let mut others: BTreeMap<&str, u64> = BTreeMap::new();
+    loop {
+        let withdrawn = withdraw(lever, keys, &mut others).await.map_err(|error| error.to_string())?;
         let mut removed = 0;
         for store in &mut *stores {
             for key in keys {
                 removed += store.remove(key).await.map_err(|error| error.to_string())?;
             }
         }
-        let mut busy = false;
-        for side in Side::BOTH {
-            busy |= !lever.depth(side).await.map_err(|error| error.to_string())?.is_empty();
-        }
+        let known = Side::BOTH.len();
+        let of_others: u64 = lever.places().iter().take(known).filter_map(|place| others.get(place)).sum();
+        // Who cannot tell is not asked again: the quiet time has to do then.
+        let held = lever.unfinished().await.ok().flatten().is_some_and(|messages| messages > of_others);
         left.withdrawn += withdrawn;
         left.removed += removed;
-        clean = if busy || withdrawn + removed > 0 { 0 } else { clean + 1 };
-        if clean < CLEAN_ROUNDS {
-            tokio::time::sleep(ROUND_PAUSE).await;
+        if held || withdrawn + removed > 0 {
+            found = Instant::now();
+        } else if found.elapsed() >= quiet {
+            return Ok(());
+        }
+        tokio::time::sleep(ROUND_PAUSE).await;
+    }
+}
+
+/// Takes back own messages wherever there are more than those that were found to be of others.
+async fn withdraw<'a>(
+    lever: &'a dyn Lever,
+    keys: &[String],
+    others: &mut BTreeMap<&'a str, u64>,
+) -> Result<u64, BrokerError> {
+    let mut own = 0;
+    for place in lever.places() {
+        if lever.waiting(place).await? > others.get(place).copied().unwrap_or(0) {
+            let found = lever.withdraw(place, keys).await?;
+            own += found.own;
+            others.insert(place, found.others);
         }
     }
-    Ok(())
+    Ok(own)
 }
 
 fn shown(effect: &Effect) -> String {

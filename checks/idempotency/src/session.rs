@@ -18,6 +18,9 @@ const QUIET_FACTOR: u32 = 3;
 /// The shortest time between two looks.
 const POLL: Duration = Duration::from_millis(25);
 
+/// The same in the last wait, which asks for statistics, too.
+const LAST_POLL: Duration = Duration::from_millis(200);
+
 /// A consumer under test.
 pub(crate) struct Session<'a> {
     scope: &'a Scope,
@@ -29,6 +32,8 @@ pub(crate) struct Session<'a> {
     handling: Duration,
     dead_letters_before: u64,
     published: u64,
+    /// Copies of which it is not known that they were handled.
+    in_the_air: usize,
 }
 
 /// A business key with the effects it had before anything was sent with it.
@@ -80,14 +85,22 @@ impl<'a> Session<'a> {
         subject: &'a Subject,
         planted: &'a Planted<'a>,
     ) -> Result<Self, CannotTell> {
-        let lever = subject.consumer.broker.open(&subject.env).await?;
+        let queues = subject.consumer.broker.queues();
+        if queues.ecs == queues.eks {
+            let text = format!("both sides have the queue `{}`; each side needs its own", queues.ecs);
+            return Err(CannotTell::prerequisite(text));
+        }
+        let mut lever = subject.consumer.broker.open(&subject.env).await?;
+        let limit = Duration::from_millis(subject.consumer.settle.limit_ms);
+        scope.within(limit, "asking the broker", lever.prepare()).await??;
         let mut stores = Vec::new();
         for effect in &subject.consumer.effects {
             stores.push(effect.open(&subject.env).await?);
         }
         let dead_letters_before = lever.dead_letters().await?;
         let handling = Duration::ZERO;
-        let session = Self { scope, subject, planted, lever, stores, handling, dead_letters_before, published: 0 };
+        let session =
+            Self { scope, subject, planted, lever, stores, handling, dead_letters_before, published: 0, in_the_air: 0 };
         for (side, depth) in Side::BOTH.into_iter().zip(session.depths().await?) {
             session.refuse_busy(side, depth)?;
         }
@@ -111,7 +124,7 @@ impl<'a> Session<'a> {
 
     fn deserted(&self, side: Side) -> CannotTell {
         let queue = self.lever.queue(side);
-        CannotTell::new(Reason::ControlFailed, format!("{side}: no consumer is attached to queue `{queue}`"))
+        CannotTell::prerequisite(format!("{side}: no consumer is attached to queue `{queue}`"))
     }
 
     pub(crate) fn identities(&self) -> &'static [Identity] {
@@ -130,9 +143,18 @@ impl<'a> Session<'a> {
         self.published
     }
 
-    /// How long the effects must stay as they are.
+    /// How long the effects must stay as they are between two copies.
     pub(crate) fn window(&self) -> Duration {
-        let floor = self.subject.consumer.settle.floor_ms.map_or(self.lever.floor(), Duration::from_millis);
+        self.quiet(self.lever.floor())
+    }
+
+    /// How long they must stay after the last copy.
+    pub(crate) fn last_window(&self) -> Duration {
+        self.quiet(self.lever.last_floor())
+    }
+
+    fn quiet(&self, floor: Duration) -> Duration {
+        let floor = self.subject.consumer.settle.floor_ms.map_or(floor, Duration::from_millis);
         floor.max(self.handling * QUIET_FACTOR)
     }
 
@@ -165,6 +187,8 @@ impl<'a> Session<'a> {
             content_type: message.content_type.clone(),
         };
         self.published += 1;
+        self.in_the_air += 1;
+        self.planted.in_the_air(self.handling);
         Ok(self.scope.within(self.limit(), "publishing", self.lever.publish(side, &outgoing)).await??)
     }
 
@@ -188,6 +212,15 @@ impl<'a> Session<'a> {
     /// must differ from before, which tells the handling time; after the limit it is quiet without that. Gives the effects
     /// in the order of the keys.
     pub(crate) async fn settle(&mut self, keys: &[&Key], changing: usize) -> Result<Vec<Effects>, CannotTell> {
+        self.until_quiet(keys, changing, false).await
+    }
+
+    /// The same after the last copy: longer, and until no consumer holds a message.
+    pub(crate) async fn settle_last(&mut self, keys: &[&Key]) -> Result<Vec<Effects>, CannotTell> {
+        self.until_quiet(keys, 0, true).await
+    }
+
+    async fn until_quiet(&mut self, keys: &[&Key], changing: usize, is_last: bool) -> Result<Vec<Effects>, CannotTell> {
         let began = self.scope.elapsed();
         let mut since = began;
         let mut last: Vec<Effects> = Vec::new();
@@ -200,10 +233,15 @@ impl<'a> Session<'a> {
                 now.push(self.read(&key.name).await?);
             }
             let seen = self.scope.elapsed();
-            let drained = depths.iter().all(|depth| depth.is_empty() && !depth.is_deserted());
+            let mut drained = depths.iter().all(|depth| depth.is_empty() && !depth.is_deserted());
+            if is_last {
+                drained &= self.unfinished().await? == Some(0);
+            }
             let mut changed = now.iter().zip(keys).take(changing);
-            if !complete && changed.all(|(effects, key)| effects.changed_since(&key.before)) {
-                complete = true;
+            let completed = !complete && changed.all(|(effects, key)| effects.changed_since(&key.before));
+            complete |= completed;
+            if completed || (last != now && !last.is_empty()) {
+                // Effects may follow the first one.
                 self.handling = self.handling.max(seen - began);
             }
             if !drained || last != now {
@@ -211,14 +249,25 @@ impl<'a> Session<'a> {
             }
             last = now;
             let late = seen - began >= self.limit();
-            if seen - since >= self.window() && (complete || late) {
+            let window = if is_last { self.last_window() } else { self.window() };
+            if seen - since >= window && (complete || late) {
+                // An effect of every message that is out tells as much as the broker does.
+                if is_last || (complete && changing == self.in_the_air) {
+                    self.in_the_air = 0;
+                    self.planted.landed();
+                }
                 return Ok(last);
             }
             if late && since - began >= self.limit() {
                 return Err(self.restless(depths, drained));
             }
-            self.scope.sleep(POLL.max(seen - look)).await?;
+            let poll = if is_last { LAST_POLL } else { POLL };
+            self.scope.sleep(poll.max(seen - look)).await?;
         }
+    }
+
+    async fn unfinished(&self) -> Result<Option<u64>, CannotTell> {
+        Ok(self.scope.within(self.limit(), "reading statistics", self.lever.unfinished()).await??)
     }
 
     fn restless(&self, depths: [Depth; 2], drained: bool) -> CannotTell {
@@ -228,17 +277,18 @@ impl<'a> Session<'a> {
                 return self.deserted(side);
             }
             if depth.waiting > 0 {
-                return CannotTell::new(
-                    Reason::ControlFailed,
-                    format!(
-                        "{side}: {} messages still wait in queue `{}` after {limit_ms} ms: the consumer does not run, or not fast enough",
-                        depth.waiting,
-                        self.lever.queue(side)
-                    ),
-                );
+                return CannotTell::insufficient(format!(
+                    "{side}: {} messages still wait in queue `{}` after {limit_ms} ms: the consumer does not run, or not fast enough",
+                    depth.waiting,
+                    self.lever.queue(side)
+                ));
             }
         }
-        let what = if drained { "effects still changed" } else { "messages were still in a consumer's hands" };
+        let what = if drained {
+            "effects still changed"
+        } else {
+            "messages were still in a consumer's hands, or the broker did not tell,"
+        };
         CannotTell::new(Reason::Timeout, format!("{what} after {limit_ms} ms"))
     }
 

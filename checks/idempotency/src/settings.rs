@@ -60,7 +60,8 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Settle {
-    /// The shortest quiet time, up to 60000. Absent: 300 for RabbitMQ and 5000 for SQS, whose counts lag.
+    /// The shortest quiet time, up to 60000. Absent: 300 for RabbitMQ, and 6000 after the last copy because its statistics
+    /// lag; 5000 for SQS, whose counts lag.
     #[serde(deserialize_with = "floor")]
     pub floor_ms: Option<u64>,
     /// How long one wait may take, from 1000 to 60000, before the answer is "cannot tell".
@@ -92,6 +93,11 @@ impl Settings {
             if !seen.insert(&consumer.name) {
                 let text = format!("another consumer is called `{}`, too; names must differ", consumer.name);
                 problems.push((format!("idempotency.consumers[{index}].name"), text));
+            }
+            let queues = consumer.broker.queues();
+            if queues.ecs == queues.eks {
+                let text = format!("both sides have the queue `{}`; each side needs its own", queues.ecs);
+                problems.push((format!("idempotency.consumers[{index}].broker"), text));
             }
             for name in consumer.endpoints().filter(|name| !endpoints.contains(name)) {
                 let text = format!("no endpoint is called `{name}`");
@@ -164,6 +170,15 @@ mod tests {
         let problems = settings.problems(&["cache", "rabbit"]);
         assert_eq!(problems.len(), 3);
         assert!(problems.iter().any(|(path, text)| path.ends_with("[1].name") && text.contains("orders")));
+    }
+
+    #[test]
+    fn one_queue_for_both_sides_is_a_problem() {
+        let mut one = consumer("orders");
+        one["broker"]["rabbitmq"]["queues"]["eks"] = json!("orders.ecs");
+        let problems = read(json!([one])).unwrap().problems(&["cache", "orders-db", "rabbit"]);
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].0.ends_with("[0].broker") && problems[0].1.contains("each side needs its own"));
     }
 
     #[test]

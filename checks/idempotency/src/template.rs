@@ -39,6 +39,9 @@ pub enum TemplateError {
     /// The query would show one row where there are two.
     #[error("the query must not contain {0}: it hides a second effect behind the first")]
     HidesDuplicates(&'static str),
+    /// The query would show the same for one effect and for two.
+    #[error("a query with {0} must contain COUNT(…) or SUM(…), too: it hides a second effect behind the first")]
+    NotCounted(&'static str),
 }
 
 impl Template {
@@ -96,7 +99,7 @@ impl TryFrom<String> for Query {
         if !["select", "with"].iter().any(|known| first.eq_ignore_ascii_case(known)) {
             return Err(TemplateError::NotAQuery(first.to_owned()));
         }
-        for hides in ["DISTINCT", "LIMIT", "UNION"] {
+        for hides in ["DISTINCT", "LIMIT", "FETCH", "UNION", "INTERSECT", "EXCEPT"] {
             let all = words
                 .windows(2)
                 .any(|pair| pair[0].eq_ignore_ascii_case("union") && pair[1].eq_ignore_ascii_case("all"));
@@ -104,8 +107,28 @@ impl TryFrom<String> for Query {
                 return Err(TemplateError::HidesDuplicates(hides));
             }
         }
+        if let Some(hides) = folds_rows(&text, &words) {
+            return Err(TemplateError::NotCounted(hides));
+        }
         if binds_key(&text) { Ok(Self(text)) } else { Err(TemplateError::ParameterMissing) }
     }
+}
+
+/// What makes one row of several without saying how many there were.
+fn folds_rows(statement: &str, words: &[String]) -> Option<&'static str> {
+    let statement = unquoted(statement).to_ascii_uppercase();
+    let calls = |name: &str| {
+        statement.match_indices(&format!("{name}(")).any(|(at, _)| {
+            let before = statement[..at].chars().next_back();
+            !before.is_some_and(|before| before.is_alphanumeric() || matches!(before, '_' | '`'))
+        })
+    };
+    if calls("COUNT") || calls("SUM") {
+        return None;
+    }
+    let folding = ["MIN", "MAX", "AVG", "ANY_VALUE", "BIT_AND", "BIT_OR", "BIT_XOR", "JSON_OBJECTAGG"];
+    let word = |wanted: &&str| words.iter().any(|word| word.eq_ignore_ascii_case(wanted));
+    folding.into_iter().find(|name| calls(name)).or_else(|| ["GROUP", "EXISTS"].into_iter().find(word))
 }
 
 impl TryFrom<String> for Removal {
@@ -185,7 +208,7 @@ schema!(
     Query,
     "Query",
     r"^\s*([Ss][Ee][Ll][Ee][Cc][Tt]|[Ww][Ii][Tt][Hh])\b[\s\S]*:key\b",
-    "A SELECT in which `:key` is bound to the business key. DISTINCT, LIMIT and a plain UNION are refused: they hide a second effect."
+    "A SELECT in which `:key` is bound to the business key. What hides a second effect is refused: DISTINCT, LIMIT, a plain UNION; MIN, MAX, GROUP BY, EXISTS without COUNT or SUM."
 );
 schema!(
     Removal,
@@ -219,6 +242,13 @@ mod tests {
             query("SELECT COUNT(DISTINCT a) FROM t WHERE k=:key"),
             Err(TemplateError::HidesDuplicates("DISTINCT"))
         );
+        let counted = |text: &str| query(text).err();
+        assert_eq!(counted("SELECT MAX(id) FROM t WHERE k = :key"), Some(TemplateError::NotCounted("MAX")));
+        assert_eq!(counted("SELECT a FROM t WHERE k = :key GROUP BY a"), Some(TemplateError::NotCounted("GROUP")));
+        assert_eq!(counted("SELECT EXISTS(SELECT 1 FROM t WHERE k=:key)"), Some(TemplateError::NotCounted("EXISTS")));
+        assert_eq!(counted("SELECT `count`, max(id) FROM t WHERE k = :key"), Some(TemplateError::NotCounted("MAX")));
+        assert_eq!(counted("SELECT a, count(*) FROM t WHERE k = :key GROUP BY a"), None);
+        assert_eq!(counted("SELECT climax(a), `max` FROM t WHERE k = :key"), None);
         assert_eq!(query("SELECT a FROM t WHERE k = ':key'"), Err(TemplateError::ParameterMissing));
         assert_eq!(query("SELECT a FROM t WHERE k = :keys"), Err(TemplateError::ParameterMissing));
         assert_eq!(query("DELETE FROM t WHERE k = :key"), Err(TemplateError::NotAQuery("DELETE".to_owned())));

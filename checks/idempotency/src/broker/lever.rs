@@ -78,11 +78,17 @@ impl Depth {
 
 /// How duplicates are forced through one broker.
 pub trait Lever: Send + Sync {
+    /// Looks at everything that must hold before anything is published.
+    fn prepare(&mut self) -> BoxFuture<'_, Result<(), BrokerError>>;
+
     /// Under which ids a further copy can be delivered.
     fn identities(&self) -> &'static [Identity];
 
     /// The shortest quiet time that means anything with this broker.
     fn floor(&self) -> Duration;
+
+    /// The same after the last copy of all: not shorter than [`Lever::unfinished`] may lag.
+    fn last_floor(&self) -> Duration;
 
     /// How it is seen that a copy reached a consumer, for people.
     fn witness(&self) -> &'static str;
@@ -96,12 +102,33 @@ pub trait Lever: Send + Sync {
     /// The queue of a side.
     fn depth(&self, side: Side) -> BoxFuture<'_, Result<Depth, BrokerError>>;
 
+    /// How many messages of both queues wait or are in a consumer's hands; nothing while that is not known. It may lag.
+    ///
+    /// # Errors
+    /// Also if both queues are read by the same consumer.
+    fn unfinished(&self) -> BoxFuture<'_, Result<Option<u64>, BrokerError>>;
+
     /// How many messages the configured dead-letter queues hold.
     fn dead_letters(&self) -> BoxFuture<'_, Result<u64, BrokerError>>;
 
-    /// Takes back the messages with these keys that nobody consumed, from every queue and dead-letter queue, and leaves
-    /// all others where they are. Says how many it took.
-    fn withdraw<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<u64, BrokerError>>;
+    /// Where messages may lie: the queues of both sides, then the dead-letter queues.
+    fn places(&self) -> Vec<&str>;
+
+    /// How many messages wait in such a place.
+    fn waiting<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Result<u64, BrokerError>>;
+
+    /// Takes back the messages with these keys that nobody consumed, and leaves all others there. The broker counts that
+    /// those were looked at, so look no more often than needed.
+    fn withdraw<'a>(&'a self, place: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Withdrawn, BrokerError>>;
+}
+
+/// What was found in a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// Own messages, which are gone now.
+    pub own: u64,
+    /// Messages of others, which are still there.
+    pub others: u64,
 }
 
 /// Why a broker did not do what was asked.
@@ -134,6 +161,14 @@ pub enum BrokerError {
         /// What is wrong with it.
         detail: String,
     },
+    /// The management API is not configured as it has to be.
+    #[error("the management API of {broker}: {detail}")]
+    Management {
+        /// The broker.
+        broker: String,
+        /// What is wrong.
+        detail: String,
+    },
     /// Something in the settings cannot be sent.
     #[error("{what} cannot be sent: {detail}")]
     Unsendable {
@@ -149,9 +184,10 @@ impl From<BrokerError> for CannotTell {
         let reason = match &error {
             BrokerError::Unreachable { .. } => Reason::Unreachable,
             BrokerError::Refused { .. } => Reason::Forbidden,
-            BrokerError::EndpointMissing(_) | BrokerError::Queue { .. } | BrokerError::Unsendable { .. } => {
-                Reason::PrerequisiteFailed
-            }
+            BrokerError::EndpointMissing(_)
+            | BrokerError::Queue { .. }
+            | BrokerError::Management { .. }
+            | BrokerError::Unsendable { .. } => Reason::PrerequisiteFailed,
         };
         Self::new(reason, error.to_string())
     }
@@ -169,6 +205,12 @@ macro_rules! brokers {
             #[must_use]
             pub fn endpoint(&self) -> Option<&str> {
                 match self { $(Self::$variant(settings) => settings.endpoint()),+ }
+            }
+
+            /// The test queue of each side.
+            #[must_use]
+            pub fn queues(&self) -> &Sides<String> {
+                match self { $(Self::$variant(settings) => &settings.queues),+ }
             }
 
             pub(crate) async fn open(&self, env: &Env) -> Result<Box<dyn Lever>, BrokerError> {

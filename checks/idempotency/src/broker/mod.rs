@@ -3,7 +3,8 @@
 //! A broker is one file with its settings and its lever, and one line each here and in the list of [`lever`].
 
 pub mod lever;
+mod management;
 pub mod rabbitmq;
 pub mod sqs;
 
-pub use lever::{Broker, BrokerError, Depth, Lever, Outgoing, Sides};
+pub use lever::{Broker, BrokerError, Depth, Lever, Outgoing, Sides, Withdrawn};

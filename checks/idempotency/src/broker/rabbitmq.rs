@@ -2,10 +2,12 @@
 //!
 //! A copy with the same id carries the same `message_id` property; the broker's `redelivered` flag stays false, because
 //! nothing was returned to the queue. That a copy arrived is seen from the queue: it is empty again and has a consumer.
-//! AMQP does not tell how many messages a consumer holds unacknowledged.
+//! AMQP does not tell how many messages a consumer holds unacknowledged, nor where an exchange routes to; both are read
+//! from the management API.
 
 use super::lever::{CONNECT_LIMIT, WITHDRAW_MAX, carries_any};
-use super::{BrokerError, Depth, Lever, Outgoing, Sides};
+use super::management::Management;
+use super::{BrokerError, Depth, Lever, Outgoing, Sides, Withdrawn};
 use crate::env::{Endpoint, Env, Tls};
 use crate::schedule::{Identity, Side};
 use futures::future::BoxFuture;
@@ -31,7 +33,8 @@ pub struct Rabbitmq {
     pub endpoint: String,
     /// The test queue of each side.
     pub queues: Sides<String>,
-    /// The exchange to publish to; absent means the default one, which takes a queue's name as routing key.
+    /// The exchange to publish to; absent means the default one, which takes a queue's name as routing key. It must
+    /// route to the side's test queue and to nothing else.
     #[serde(default)]
     pub exchange: String,
     /// The routing key of each side; absent means the name of its queue.
@@ -47,6 +50,9 @@ struct RabbitmqLever {
     connection: Connection,
     publisher: Channel,
     observer: Channel,
+    endpoint: Endpoint,
+    /// There after [`Lever::prepare`]: removing does without it.
+    management: Option<Management>,
 }
 
 impl Rabbitmq {
@@ -66,7 +72,8 @@ impl Rabbitmq {
                 .await
                 .map_err(|error| broker_error(name, &error))?;
             let observer = connection.create_channel().await.map_err(|error| broker_error(name, &error))?;
-            Ok(RabbitmqLever { settings: self.clone(), connection, publisher, observer })
+            let (settings, endpoint) = (self.clone(), endpoint.clone());
+            Ok(RabbitmqLever { settings, connection, publisher, observer, endpoint, management: None })
         };
         match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
             Ok(lever) => lever.map(|lever| Box::new(lever) as Box<dyn Lever>),
@@ -124,9 +131,37 @@ fn short(what: &str, text: &str) -> Result<ShortString, BrokerError> {
 }
 
 impl RabbitmqLever {
+    fn routing_key(&self, side: Side) -> &str {
+        self.settings.routing_keys.as_ref().map_or(self.settings.queues.of(side), |keys| keys.of(side))
+    }
+
+    /// Refuses an exchange that routes anywhere else than to the test queue of the side: a copy for one side would reach
+    /// the other, or a service that has nothing to do with the test. The default exchange takes a queue's name alone.
+    async fn follow_exchange(&self, management: &Management) -> Result<(), BrokerError> {
+        for side in Side::BOTH {
+            let (queue, key) = (self.settings.queues.of(side), self.routing_key(side));
+            let routed = match self.settings.exchange.as_str() {
+                "" => [key.to_owned()].into(),
+                exchange => management.routed(exchange, key).await?,
+            };
+            if !routed.iter().eq([queue]) {
+                let routed: Vec<String> = routed.iter().map(|name| format!("`{name}`")).collect();
+                let routed = if routed.is_empty() { "nothing".to_owned() } else { routed.join(", ") };
+                return Err(BrokerError::Queue {
+                    queue: queue.clone(),
+                    detail: format!(
+                        "exchange `{}` routes `{key}` to {routed}, and not to this queue alone",
+                        self.settings.exchange
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+
     async fn publish_confirmed(&self, side: Side, copy: &Outgoing) -> Result<(), BrokerError> {
         let queue = self.settings.queues.of(side);
-        let routing_key = self.settings.routing_keys.as_ref().map_or(queue, |keys| keys.of(side));
+        let routing_key = self.routing_key(side);
         let mut headers = FieldTable::default();
         for (name, value) in &copy.headers {
             headers.insert(short("header", name)?, AMQPValue::LongString(value.as_str().into()));
@@ -170,23 +205,22 @@ impl RabbitmqLever {
     }
 
     /// Looks through a queue on a channel of its own: closing it puts everything back that was not acknowledged.
-    async fn withdraw_from(&self, queue: &str, keys: &[String]) -> Result<u64, BrokerError> {
-        if self.declared(queue).await?.waiting == 0 {
-            return Ok(0);
-        }
+    async fn withdraw_from(&self, queue: &str, keys: &[String]) -> Result<Withdrawn, BrokerError> {
         let error = |error: lapin::Error| broker_error(queue, &error);
         let channel = self.connection.create_channel().await.map_err(error)?;
-        let mut taken = 0;
+        let mut found = Withdrawn::default();
         for _ in 0..WITHDRAW_MAX {
             let next = channel.basic_get(short("queue", queue)?, BasicGetOptions::default()).await.map_err(error)?;
             let Some(message) = next else { break };
             if carries_any(&message.delivery.data, keys) {
                 message.delivery.ack(BasicAckOptions::default()).await.map_err(error)?;
-                taken += 1;
+                found.own += 1;
+            } else {
+                found.others += 1;
             }
         }
         channel.close(200, "OK".into()).await.map_err(error)?;
-        Ok(taken)
+        Ok(found)
     }
 }
 
@@ -199,8 +233,23 @@ impl Lever for RabbitmqLever {
         Duration::from_millis(300)
     }
 
+    fn prepare(&mut self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async {
+            let management = Management::open(&self.endpoint).await?;
+            self.follow_exchange(&management).await?;
+            // Asked for here, so that nothing is sent if it will not answer at the end.
+            management.queue(&self.settings.queues.ecs).await?;
+            self.management = Some(management);
+            Ok(())
+        })
+    }
+
+    fn last_floor(&self) -> Duration {
+        Duration::from_secs(6)
+    }
+
     fn witness(&self) -> &'static str {
-        "every publish was confirmed by the broker and routed; after each round both queues were empty and each had a consumer (AMQP does not tell what a consumer holds unacknowledged)"
+        "every publish was confirmed by the broker and routed; after each round both queues were empty and each had a consumer, and at the end no consumer held a message"
     }
 
     fn queue(&self, side: Side) -> &str {
@@ -215,6 +264,24 @@ impl Lever for RabbitmqLever {
         Box::pin(self.declared(self.settings.queues.of(side)))
     }
 
+    fn unfinished(&self) -> BoxFuture<'_, Result<Option<u64>, BrokerError>> {
+        Box::pin(async {
+            let Some(management) = &self.management else { return Ok(None) };
+            let queues = &self.settings.queues;
+            let (ecs, eks) = (management.queue(&queues.ecs).await?, management.queue(&queues.eks).await?);
+            if let Some(both) = ecs.connections.intersection(&eks.connections).next() {
+                return Err(BrokerError::Queue {
+                    queue: queues.eks.clone(),
+                    detail: format!(
+                        "it is read over the same connection as `{}`, {both}: one consumer is not two sides",
+                        queues.ecs
+                    ),
+                });
+            }
+            Ok(ecs.messages.zip(eks.messages).map(|(ecs, eks)| ecs + eks))
+        })
+    }
+
     fn dead_letters(&self) -> BoxFuture<'_, Result<u64, BrokerError>> {
         Box::pin(async {
             let mut total = 0;
@@ -225,14 +292,16 @@ impl Lever for RabbitmqLever {
         })
     }
 
-    fn withdraw<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<u64, BrokerError>> {
-        Box::pin(async move {
-            let mut taken = 0;
-            let own = Side::BOTH.map(|side| self.settings.queues.of(side));
-            for queue in own.into_iter().chain(&self.settings.dead_letters) {
-                taken += self.withdraw_from(queue, keys).await?;
-            }
-            Ok(taken)
-        })
+    fn places(&self) -> Vec<&str> {
+        let queues = &self.settings.queues;
+        [&queues.ecs, &queues.eks].into_iter().chain(&self.settings.dead_letters).map(String::as_str).collect()
+    }
+
+    fn waiting<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Result<u64, BrokerError>> {
+        Box::pin(async { Ok(self.declared(place).await?.waiting) })
+    }
+
+    fn withdraw<'a>(&'a self, place: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Withdrawn, BrokerError>> {
+        Box::pin(self.withdraw_from(place, keys))
     }
 }

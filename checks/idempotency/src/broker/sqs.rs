@@ -5,7 +5,7 @@
 //! it. That a copy arrived is seen from the queue's counts, all of them zero; they are approximate, hence the long floor.
 
 use super::lever::{WITHDRAW_MAX, carries_any};
-use super::{BrokerError, Depth, Lever, Outgoing, Sides};
+use super::{BrokerError, Depth, Lever, Outgoing, Sides, Withdrawn};
 use crate::env::Env;
 use crate::schedule::{Identity, Side};
 use aws_config::retry::RetryConfig;
@@ -133,6 +133,16 @@ impl SqsLever {
         send.send().await.map(drop).map_err(|error| broker_error(url, error))
     }
 
+    async fn arn(&self, url: &str) -> Result<String, BrokerError> {
+        let request = self.client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
+        let answer = request.send().await.map_err(|error| broker_error(url, error))?;
+        let arn = answer.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn));
+        arn.cloned().ok_or_else(|| BrokerError::Queue {
+            queue: name(url).to_owned(),
+            detail: "the answer has no QueueArn".to_owned(),
+        })
+    }
+
     async fn counts(&self, url: &str) -> Result<Depth, BrokerError> {
         use QueueAttributeName as Name;
         let names = [
@@ -153,27 +163,34 @@ impl SqsLever {
         Ok(Depth { waiting: visible + delayed, in_flight: Some(hidden), consumers: None })
     }
 
-    async fn withdraw_from(&self, url: &str, keys: &[String]) -> Result<u64, BrokerError> {
-        let mut taken = 0;
-        let mut looked_at = 0;
-        while looked_at < WITHDRAW_MAX && self.counts(url).await?.waiting > 0 {
+    async fn withdraw_from(&self, url: &str, keys: &[String]) -> Result<Withdrawn, BrokerError> {
+        let mut found = Withdrawn::default();
+        let mut others = Vec::new();
+        while others.len() < WITHDRAW_MAX && self.counts(url).await?.waiting > 0 {
             let receive = self.client.receive_message().queue_url(url).max_number_of_messages(10);
             let receive = receive.visibility_timeout(PEEK_SECONDS).wait_time_seconds(1);
             let answer = receive.send().await.map_err(|error| broker_error(url, error))?;
-            let messages = answer.messages();
-            if messages.is_empty() {
+            if answer.messages().is_empty() {
                 break;
             }
-            looked_at += messages.len();
-            for message in messages {
-                let own = carries_any(message.body().unwrap_or_default().as_bytes(), keys);
-                let (Some(handle), true) = (message.receipt_handle(), own) else { continue };
+            for message in answer.messages() {
+                let Some(handle) = message.receipt_handle() else { continue };
+                if !carries_any(message.body().unwrap_or_default().as_bytes(), keys) {
+                    others.push(handle.to_owned());
+                    continue;
+                }
                 let delete = self.client.delete_message().queue_url(url).receipt_handle(handle);
                 delete.send().await.map_err(|error| broker_error(url, error))?;
-                taken += 1;
+                found.own += 1;
             }
         }
-        Ok(taken)
+        for handle in others {
+            let show = self.client.change_message_visibility().queue_url(url).receipt_handle(handle);
+            // One that cannot be shown at once comes back by itself.
+            drop(show.visibility_timeout(0).send().await);
+            found.others += 1;
+        }
+        Ok(found)
     }
 }
 
@@ -184,6 +201,22 @@ impl Lever for SqsLever {
 
     fn floor(&self) -> Duration {
         Duration::from_secs(5)
+    }
+
+    fn prepare(&mut self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async {
+            let urls = &self.settings.queues;
+            let (ecs, eks) = (self.arn(&urls.ecs).await?, self.arn(&urls.eks).await?);
+            if ecs == eks {
+                let detail = format!("`{}` is the same queue, {ecs}: each side needs its own", urls.ecs);
+                return Err(BrokerError::Queue { queue: name(&urls.eks).to_owned(), detail });
+            }
+            Ok(())
+        })
+    }
+
+    fn last_floor(&self) -> Duration {
+        self.floor()
     }
 
     fn witness(&self) -> &'static str {
@@ -202,6 +235,17 @@ impl Lever for SqsLever {
         Box::pin(self.counts(self.settings.queues.of(side)))
     }
 
+    fn unfinished(&self) -> BoxFuture<'_, Result<Option<u64>, BrokerError>> {
+        Box::pin(async {
+            let mut total = 0;
+            for side in Side::BOTH {
+                let depth = self.counts(self.settings.queues.of(side)).await?;
+                total += depth.waiting + depth.in_flight.unwrap_or(0);
+            }
+            Ok(Some(total))
+        })
+    }
+
     fn dead_letters(&self) -> BoxFuture<'_, Result<u64, BrokerError>> {
         Box::pin(async {
             let mut total = 0;
@@ -212,15 +256,17 @@ impl Lever for SqsLever {
         })
     }
 
-    fn withdraw<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<u64, BrokerError>> {
-        Box::pin(async move {
-            let mut taken = 0;
-            let own = Side::BOTH.map(|side| self.settings.queues.of(side));
-            for url in own.into_iter().chain(&self.settings.dead_letters) {
-                taken += self.withdraw_from(url, keys).await?;
-            }
-            Ok(taken)
-        })
+    fn places(&self) -> Vec<&str> {
+        let queues = &self.settings.queues;
+        [&queues.ecs, &queues.eks].into_iter().chain(&self.settings.dead_letters).map(String::as_str).collect()
+    }
+
+    fn waiting<'a>(&'a self, place: &'a str) -> BoxFuture<'a, Result<u64, BrokerError>> {
+        Box::pin(async { Ok(self.counts(place).await?.waiting) })
+    }
+
+    fn withdraw<'a>(&'a self, place: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Withdrawn, BrokerError>> {
+        Box::pin(self.withdraw_from(place, keys))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Redis: what stands under the keys that carry a business key, whatever their type.
 //!
-//! A key is one row: its type, whether it expires, and its content with one column for each field, element or member. A
-//! template with `*`, `?` or `[` is a pattern and is looked for with SCAN, which walks the whole keyspace.
+//! A key is one row: its content with one column for each field, element or member and how many there are, and in
+//! parentheses its name, its type and whether it expires. A template with `*`, `?` or `[` is a pattern and is looked for
+//! with SCAN, which walks the whole keyspace.
 
 use super::probe::{CONNECT_LIMIT, ROWS_MAX};
 use super::{Store, StoreError};
@@ -141,12 +142,14 @@ impl RedisStore {
             }
             "hash" => {
                 let fields: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL").arg(key).query_async(connection).await?;
+                row.put("#", Some(fields.len().to_string()));
                 fields.into_iter().for_each(|(field, value)| row.put(&text(field), Some(text(value))));
             }
             "list" => {
                 let mut range = redis::cmd("LRANGE");
                 range.arg(key).arg(0).arg(-1);
                 let items: Vec<Vec<u8>> = range.query_async(connection).await?;
+                row.put("#", Some(items.len().to_string()));
                 items
                     .into_iter()
                     .enumerate()
@@ -155,6 +158,7 @@ impl RedisStore {
             "set" => {
                 let mut members: Vec<Vec<u8>> = redis::cmd("SMEMBERS").arg(key).query_async(connection).await?;
                 members.sort();
+                row.put("#", Some(members.len().to_string()));
                 members
                     .into_iter()
                     .enumerate()
@@ -164,18 +168,19 @@ impl RedisStore {
                 let mut range = redis::cmd("ZRANGE");
                 range.arg(key).arg(0).arg(-1).arg("WITHSCORES");
                 let members: Vec<(Vec<u8>, f64)> = range.query_async(connection).await?;
+                row.put("#", Some(members.len().to_string()));
                 members.into_iter().for_each(|(member, score)| row.put(&text(member), Some(score.to_string())));
             }
             "stream" => {
                 let length: u64 = redis::cmd("XLEN").arg(key).query_async(connection).await?;
-                row.put("length", Some(length.to_string()));
+                row.put("#", Some(length.to_string()));
             }
             _ => {}
         }
         let remaining_ms: i64 = redis::cmd("PTTL").arg(key).query_async(connection).await?;
-        row.put("type", Some(kind));
-        row.put("expires", Some(if remaining_ms >= 0 { "yes" } else { "no" }.to_owned()));
-        row.put("key", Some(key.to_owned()));
+        row.put("(type)", Some(kind));
+        row.put("(expires)", Some(if remaining_ms >= 0 { "yes" } else { "no" }.to_owned()));
+        row.put("(key)", Some(key.to_owned()));
         Ok(Some(row))
     }
 
@@ -192,7 +197,8 @@ impl RedisStore {
             for name in found {
                 rows.extend(self.row(&name).await.map_err(error)?);
             }
-            parts.push(Part::canonical(template.as_str(), rows, key));
+            let part = Part::canonical(template.as_str(), rows, key);
+            parts.push(if is_pattern(template.as_str()) { part } else { part.of_values() });
         }
         Ok(parts)
     }

@@ -1,0 +1,240 @@
+//! RabbitMQ's management API: what AMQP does not tell.
+//!
+//! A message in a consumer's hands is in no count of AMQP, and where an exchange routes to cannot be asked there. Counts
+//! of this API are those of the last statistics, five seconds old at most unless the broker is set up otherwise;
+//! bindings are current.
+
+use super::BrokerError;
+use crate::env::{Endpoint, Tls};
+use preflight_core::Secret;
+use reqwest::{Certificate, Client, StatusCode, Url};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The longest one request may take.
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+
+/// A client of one virtual host.
+pub(super) struct Management {
+    client: Client,
+    url: Url,
+    username: String,
+    password: Option<Secret>,
+    vhost: String,
+    broker: String,
+}
+
+/// A queue as the last statistics have it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct QueueState {
+    /// Messages that wait or that a consumer holds; nothing while there are no statistics.
+    pub(super) messages: Option<u64>,
+    /// The connections over which it is read.
+    pub(super) connections: BTreeSet<String>,
+}
+
+impl Management {
+    pub(super) async fn open(endpoint: &Endpoint) -> Result<Self, BrokerError> {
+        let broker = endpoint.name.clone();
+        let wrong = |detail: &str| BrokerError::Management { broker: endpoint.name.clone(), detail: detail.to_owned() };
+        let Some(management) = &endpoint.management else {
+            return Err(wrong(
+                "no URL is configured, and without it nobody can tell whether a consumer still holds a copy",
+            ));
+        };
+        // Without the URL itself: an account in it shall not be found in a report.
+        let url = Url::parse(&management.url).map_err(|error| wrong(&format!("the URL is not one: {error}")))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("the URL holds an account; it belongs under `observer`"));
+        }
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong("the URL is neither http nor https"));
+        }
+        let mut builder = Client::builder().timeout(REQUEST_LIMIT).no_proxy();
+        if let Tls::Authority(path) = &endpoint.tls {
+            let unusable = |error: String| wrong(&format!("the authority `{}`: {error}", path.display()));
+            let pem = tokio::fs::read(path).await.map_err(|error| unusable(error.to_string()))?;
+            builder = builder
+                .tls_certs_merge(Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?);
+        }
+        let client = builder.build().map_err(|error| wrong(&in_full(&error)))?;
+        Ok(Self {
+            client,
+            url,
+            username: management.username.clone().unwrap_or_else(|| "guest".to_owned()),
+            password: management.password.clone(),
+            vhost: endpoint.vhost.clone().unwrap_or_else(|| "/".to_owned()),
+            broker,
+        })
+    }
+
+    /// What a queue holds, and who reads it.
+    pub(super) async fn queue(&self, queue: &str) -> Result<QueueState, BrokerError> {
+        Ok(state(&self.get(&["queues", &self.vhost, queue]).await?))
+    }
+
+    /// The queues that get a message with this routing key.
+    pub(super) async fn routed(&self, exchange: &str, key: &str) -> Result<BTreeSet<String>, BrokerError> {
+        let kind = self.get(&["exchanges", &self.vhost, exchange]).await?;
+        let bindings = self.get(&["exchanges", &self.vhost, exchange, "bindings", "source"]).await?;
+        destinations(kind["type"].as_str().unwrap_or_default(), &bindings, key).map_err(|detail| {
+            BrokerError::Management { broker: self.broker.clone(), detail: format!("exchange `{exchange}`: {detail}") }
+        })
+    }
+
+    async fn get(&self, path: &[&str]) -> Result<Value, BrokerError> {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("api").extend(path);
+        }
+        let asked = format!("asking the management API for {}", url.path());
+        let unreachable = |detail: String| BrokerError::Unreachable {
+            broker: self.broker.clone(),
+            detail: format!("{asked}: {detail}"),
+        };
+        let request = self.client.get(url).basic_auth(&self.username, self.password.as_ref().map(Secret::reveal));
+        let answer = request.send().await.map_err(|error| unreachable(in_full(&error.without_url())))?;
+        match answer.status() {
+            StatusCode::OK => answer.json().await.map_err(|error| unreachable(in_full(&error.without_url()))),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(BrokerError::Refused {
+                broker: self.broker.clone(),
+                detail: format!("{asked}: {} for `{}`", answer.status(), self.username),
+            }),
+            StatusCode::NOT_FOUND => Err(BrokerError::Queue {
+                queue: path.get(2).copied().unwrap_or_default().to_owned(),
+                detail: format!("{asked}: there is no such thing"),
+            }),
+            status => Err(unreachable(status.to_string())),
+        }
+    }
+}
+
+fn state(answer: &Value) -> QueueState {
+    let consumers = answer["consumer_details"].as_array().into_iter().flatten();
+    let connections = consumers.filter_map(|one| one["channel_details"]["connection_name"].as_str().map(str::to_owned));
+    QueueState { messages: answer["messages"].as_u64(), connections: connections.collect() }
+}
+
+/// The queues behind an exchange of a kind, given its bindings.
+fn destinations(kind: &str, bindings: &Value, key: &str) -> Result<BTreeSet<String>, String> {
+    let matches: fn(&str, &str) -> bool = match kind {
+        "direct" => |pattern, key| pattern == key,
+        "fanout" => |_, _| true,
+        "topic" => |pattern, key| topic(&words(pattern), &words(key)),
+        other => return Err(format!("where one of type `{other}` routes to cannot be told")),
+    };
+    let mut queues = BTreeSet::new();
+    for binding in bindings.as_array().into_iter().flatten() {
+        let text = |name: &str| binding[name].as_str().unwrap_or_default();
+        if !matches(text("routing_key"), key) {
+            continue;
+        }
+        if text("destination_type") != "queue" {
+            return Err(format!("it routes on to exchange `{}`, which is not followed", text("destination")));
+        }
+        queues.insert(text("destination").to_owned());
+    }
+    Ok(queues)
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split('.').collect()
+}
+
+/// Whether words match a pattern in which `*` is one word and `#` any number.
+fn topic(pattern: &[&str], words: &[&str]) -> bool {
+    match (pattern, words) {
+        ([], words) => words.is_empty(),
+        (["#", rest @ ..], words) => (0..=words.len()).any(|skipped| topic(rest, &words[skipped..])),
+        ([first, rest @ ..], [word, others @ ..]) => (*first == "*" || first == word) && topic(rest, others),
+        (_, []) => false,
+    }
+}
+
+/// An error with its causes: the client's own text is only its first half.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn binding(key: &str, destination: &str, kind: &str) -> Value {
+        json!({ "routing_key": key, "destination": destination, "destination_type": kind })
+    }
+
+    fn queues(kind: &str, bindings: &Value, key: &str) -> Vec<String> {
+        destinations(kind, bindings, key).unwrap().into_iter().collect()
+    }
+
+    #[test]
+    fn an_exchange_is_followed_to_its_queues() {
+        let bindings =
+            json!([binding("orders.*", "a", "queue"), binding("#", "b", "queue"), binding("x", "c", "queue")]);
+        assert_eq!(queues("topic", &bindings, "orders.new"), ["a", "b"]);
+        assert_eq!(queues("topic", &bindings, "orders.new.big"), ["b"]);
+        assert_eq!(queues("direct", &bindings, "x"), ["c"]);
+        assert_eq!(queues("fanout", &bindings, "y"), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_said() {
+        let on = json!([binding("x", "other", "exchange")]);
+        assert!(destinations("direct", &on, "x").unwrap_err().contains("exchange `other`"));
+        assert_eq!(queues("direct", &on, "y"), Vec::<String>::new());
+        assert!(destinations("headers", &json!([]), "x").unwrap_err().contains("headers"));
+    }
+
+    #[test]
+    fn topics_match_by_words() {
+        let matches = |pattern, key| topic(&words(pattern), &words(key));
+        assert!(matches("#", "") && matches("#", "a.b") && matches("a.#", "a") && matches("a.#.d", "a.b.c.d"));
+        assert!(!matches("a.*", "a") && !matches("*", "a.b") && !matches("a.#.d", "a.b"));
+    }
+
+    #[test]
+    fn a_queue_without_statistics_says_nothing() {
+        assert_eq!(state(&json!({})), QueueState { messages: None, connections: BTreeSet::new() });
+        let consumer = json!({ "channel_details": { "connection_name": "10.0.0.7:4711 -> 10.0.0.1:5672" } });
+        let read = state(&json!({ "messages": 3, "consumer_details": [consumer.clone(), consumer] }));
+        assert_eq!((read.messages, read.connections.len()), (Some(3), 1));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_url_is_said_without_what_is_in_it() {
+        let open = |url: Option<&str>| {
+            let management = url.map(|url| crate::env::Management {
+                url: url.to_owned(),
+                username: None,
+                password: Some(Secret::new("hunter2")),
+            });
+            let endpoint = Endpoint {
+                name: "rabbit".to_owned(),
+                host: "127.0.0.1".to_owned(),
+                port: 1,
+                username: None,
+                password: None,
+                database: None,
+                vhost: None,
+                tls: Tls::Off,
+                management,
+            };
+            async move { Management::open(&endpoint).await.err().unwrap().to_string() }
+        };
+        assert!(open(None).await.contains("no URL"));
+        assert!(open(Some("rabbit")).await.contains("is not one"));
+        assert!(open(Some("ftp://rabbit")).await.contains("neither http nor https"));
+        let account = open(Some("http://observer:hunter2@rabbit")).await;
+        assert!(account.contains("observer") && !account.contains("hunter2"));
+    }
+}

@@ -1,0 +1,175 @@
+//! What keeps the checks from telling. None of it may read as a pass, and none may touch what belongs to others.
+
+use crate::bench::{Bench, HARMLESS, OBSERVABLE, endpoint, noted};
+use preflight_core::{Reason, Secret};
+use preflight_fixtures::servers::{Redis, RedisOptions};
+use serde_json::json;
+use std::net::TcpListener;
+
+#[tokio::test]
+async fn a_queue_that_nobody_reads_is_refused_before_anything_is_sent() {
+    let bench = Bench::rabbitmq().await;
+    let _ecs = bench.consumer(0, "correct").await;
+    for check in [OBSERVABLE, HARMLESS] {
+        let judged = bench.judge(check).await;
+        judged.assert_cannot_tell(Reason::PrerequisiteFailed, "eks: no consumer is attached").assert_journal_empty();
+    }
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_consumer_that_dies_on_the_way_is_no_pass_and_its_messages_are_taken_back() {
+    let mut bench = Bench::rabbitmq().await;
+    bench.settings["settle"]["limitMs"] = json!(1_000);
+    let [_ecs, eks] = bench.consumers("correct").await;
+    let eks = std::sync::Mutex::new(Some(eks));
+    let judged = bench.judge_while(HARMLESS, move |done, _| {
+        if done == 1 {
+            drop(eks.lock().unwrap().take());
+        }
+    });
+    judged.await.assert_cannot_tell(Reason::PrerequisiteFailed, "eks: no consumer is attached").assert_journal_empty();
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_consumer_that_hangs_with_messages_is_no_pass_and_what_it_holds_stays_in_the_journal() {
+    let mut bench = Bench::rabbitmq().await;
+    bench.settings["settle"]["limitMs"] = json!(1_000);
+    let [_ecs, eks] = bench.consumers("correct").await;
+    eks.freeze();
+    let judged = bench.judge_while(OBSERVABLE, |_, _| ()).await;
+    judged.assert_cannot_tell(Reason::Timeout, "in a consumer's hands");
+    assert!(!judged.journal.open().is_empty());
+    eks.kill().await;
+    for entry in judged.journal.open() {
+        preflight_idempotency::remove(&entry, &bench.env()).await.unwrap();
+    }
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn messages_of_somebody_else_are_neither_consumed_nor_looked_at() {
+    let bench = Bench::rabbitmq().await;
+    let queue = bench.queues[1].clone();
+    let _ecs = bench.consumer(0, "correct").await;
+    bench.send(&queue, "theirs").await;
+    for check in [OBSERVABLE, HARMLESS] {
+        let judged = bench.judge(check).await;
+        judged.assert_cannot_tell(Reason::PrerequisiteFailed, "is not empty (1 waiting").assert_journal_empty();
+    }
+    assert_eq!(bench.take(&queue).await, [("theirs".to_owned(), false)]);
+    assert_eq!(bench.take(&bench.queues[0]).await, []);
+}
+
+#[tokio::test]
+async fn a_probe_that_looks_in_the_wrong_place_is_no_pass() {
+    let mut bench = Bench::rabbitmq().await;
+    bench.settings["settle"]["limitMs"] = json!(1_000);
+    bench.settings["effects"][0]["mysql"]["query"] =
+        json!("SELECT id FROM payments WHERE order_id = CONCAT('other-', :key)");
+    bench.settings["effects"][0]["mysql"]["name"] = json!("elsewhere");
+    let _consumers = bench.consumers("faulty").await;
+    bench.judge(OBSERVABLE).await.assert_cannot_tell(Reason::ControlFailed, "none changed elsewhere");
+    bench.judge(HARMLESS).await.assert_cannot_tell(Reason::ControlFailed, "elsewhere did not change");
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_probe_that_sees_the_messages_of_others_is_no_pass() {
+    let mut bench = Bench::rabbitmq().await;
+    bench.settings["effects"][0]["mysql"]["query"] =
+        json!("SELECT COUNT(*) AS n FROM payments WHERE order_id LIKE CONCAT(LEFT(:key, 15), '%')");
+    let _consumers = bench.consumers("correct").await;
+    for check in [OBSERVABLE, HARMLESS] {
+        bench.judge(check).await.assert_cannot_tell(Reason::ControlFailed, "does not tell messages apart");
+    }
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_side_that_writes_elsewhere_fails() {
+    let mut bench = Bench::rabbitmq().await;
+    bench.settings["settle"]["limitMs"] = json!(1_000);
+    let folder = tempfile::tempdir().unwrap();
+    let other = Redis::start(folder.path(), RedisOptions::default()).await.unwrap();
+    let _ecs = bench.consumer(0, "correct").await;
+    let mut variables = bench.variables(1, "correct");
+    variables.insert("CONSUMER_REDIS_URL", other.url(other.consumer()));
+    let _eks = crate::consumer::Consumer::start(&variables).await;
+    bench.judge(OBSERVABLE).await.assert_fails("A→eks was handled and order:{key}:payments did not change");
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_forbidden_whatever_it_is_for() {
+    let mut bench = Bench::rabbitmq().await;
+    let _consumers = bench.consumers("correct").await;
+    for name in ["orders-db", "cache", "rabbit"] {
+        let right = bench.endpoint(name).password.replace(Secret::new("canary-password"));
+        let judged = bench.judge(HARMLESS).await;
+        judged.assert_cannot_tell(Reason::Forbidden, name).assert_journal_empty();
+        bench.endpoint(name).password = right;
+    }
+    bench.endpoint("rabbit").management.as_mut().unwrap().password = Some(Secret::new("canary-password"));
+    let judged = bench.judge(HARMLESS).await;
+    judged.assert_cannot_tell(Reason::Forbidden, "management API").assert_journal_empty();
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unreachable() {
+    let mut bench = Bench::rabbitmq().await;
+    let _consumers = bench.consumers("correct").await;
+    for name in ["orders-db", "cache", "rabbit"] {
+        // Nobody listens there once the listener is gone.
+        let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let right = std::mem::replace(&mut bench.endpoint(name).port, nowhere);
+        let judged = bench.judge(HARMLESS).await;
+        judged.assert_cannot_tell(Reason::Unreachable, name).assert_journal_empty();
+        bench.endpoint(name).port = right;
+    }
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_store_that_stops_on_the_way_is_unreachable_and_the_journal_keeps_what_is_there() {
+    let mut bench = Bench::rabbitmq().await;
+    let folder = tempfile::tempdir().unwrap();
+    let own = Redis::start(folder.path(), RedisOptions::default()).await.unwrap();
+    *bench.endpoint("cache") = endpoint("cache", own.address(), own.app());
+    bench.settings["effects"] = json!([noted()]);
+    let mut consumers = Vec::new();
+    for side in 0..2 {
+        let mut variables = bench.variables(side, "correct");
+        variables.insert("CONSUMER_REDIS_URL", own.url(own.consumer()));
+        consumers.push(crate::consumer::Consumer::start(&variables).await);
+    }
+    let own = std::sync::Mutex::new(Some(own));
+    let judged = bench.judge_while(HARMLESS, move |done, _| {
+        if done == 1 {
+            drop(own.lock().unwrap().take());
+        }
+    });
+    let judged = judged.await;
+    judged.assert_cannot_tell(Reason::Unreachable, "cache");
+    assert!(judged.result.observed.contains("eks-preflight cleanup"));
+    assert!(!judged.journal.open().is_empty());
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_there_is_a_missing_prerequisite() {
+    let mut bench = Bench::rabbitmq().await;
+    bench.settings["effects"][0]["mysql"]["query"] = json!("SELECT id FROM nothing WHERE order_id = :key");
+    let _consumers = bench.consumers("correct").await;
+    bench.judge(HARMLESS).await.assert_cannot_tell(Reason::PrerequisiteFailed, "nothing");
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn without_the_management_api_nobody_knows_what_a_consumer_holds() {
+    let mut bench = Bench::rabbitmq().await;
+    bench.endpoint("rabbit").management = None;
+    let judged = bench.judge(HARMLESS).await;
+    judged.assert_cannot_tell(Reason::PrerequisiteFailed, "management API").assert_journal_empty();
+}

@@ -1,0 +1,52 @@
+//! The servers that all tests of this binary share.
+//!
+//! They are counted by reference: a static is never dropped, and what it started would be left. The first test starts
+//! them and the last one ends them and removes their files.
+
+use preflight_fixtures::servers::{MariaDb, MariaDbOptions, RabbitMq, RabbitMqOptions, Redis, RedisOptions};
+use serde_json::json;
+use std::sync::{Arc, Weak};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+/// RabbitMQ, MariaDB and Redis, ready.
+pub(crate) struct Lab {
+    pub(crate) rabbitmq: RabbitMq,
+    pub(crate) mariadb: MariaDb,
+    pub(crate) redis: Redis,
+    // The last field: the directory goes when the servers in it are gone.
+    _folder: TempDir,
+}
+
+static LAB: Mutex<Weak<Lab>> = Mutex::const_new(Weak::new());
+
+impl Lab {
+    /// The running servers, or new ones if no test holds any.
+    pub(crate) async fn shared() -> Arc<Self> {
+        let mut known = LAB.lock().await;
+        if let Some(lab) = known.upgrade() {
+            return lab;
+        }
+        let lab = Arc::new(Self::start().await);
+        *known = Arc::downgrade(&lab);
+        lab
+    }
+
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        // Counts that are told every 100 ms instead of every five seconds.
+        let often = vec!["collect_statistics_interval = 100".to_owned()];
+        let (rabbitmq, mariadb, redis) = tokio::join!(
+            RabbitMq::start(dir, RabbitMqOptions { settings: often, ..RabbitMqOptions::default() }),
+            MariaDb::start(dir, MariaDbOptions::default()),
+            Redis::start(dir, RedisOptions::default()),
+        );
+        let rabbitmq = rabbitmq.unwrap();
+        // The management API shows queues and bindings of a virtual host to those who have any permission on it.
+        let nothing = json!({ "configure": "^$", "write": "^$", "read": "^$" });
+        let path = format!("/api/permissions/%2F/{}", rabbitmq.observer().username);
+        rabbitmq.api(http::Method::PUT, &path, Some(nothing)).await.unwrap();
+        Self { rabbitmq, mariadb: mariadb.unwrap(), redis: redis.unwrap(), _folder: folder }
+    }
+}
