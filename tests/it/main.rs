@@ -1,6 +1,8 @@
 //! The real binary, against the real lab.
+#![allow(clippy::unwrap_used)]
 
 mod commands;
+mod delivery;
 mod html;
 mod journey;
 mod lab;
