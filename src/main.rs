@@ -26,6 +26,10 @@ use std::time::Duration;
 /// How long work that ignores its end may hold up the end of the program.
 const SHUTDOWN_LIMIT: Duration = Duration::from_millis(500);
 
+/// The fewest threads for checks. With one, as in a container of one processor, a check that blocks would stop the clock
+/// that ends it, and signals with it.
+const WORKERS_MIN: usize = 4;
+
 fn main() -> std::process::ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         // The message may quote data, secrets included; the place does not.
@@ -86,7 +90,9 @@ fn asynchronous(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow:
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a crypto provider was installed already").context(ToolFailure))?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.max(WORKERS_MIN))
         .enable_all()
         .build()
         .map_err(|error| anyhow::Error::new(error).context(ToolFailure))?;

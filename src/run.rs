@@ -116,6 +116,8 @@ async fn watched(
     scope: &Scope,
     work: impl Future<Output = Vec<CheckResult>>,
 ) -> Result<(Vec<CheckResult>, Option<String>)> {
+    // Before tokio listens, or goose would take SIGINT away from it.
+    preflight_load::claim_interrupts();
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let deadline = scope.remaining();

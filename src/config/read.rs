@@ -7,7 +7,7 @@ use crate::areas;
 use crate::pattern;
 use preflight_core::{PHASES, Phases, Timestamp, secrets_from};
 use preflight_report::{ConfigSource, sha256_hex, sha256_of};
-use serde_saphyr::{Error, MessageFormatter, Options, UserMessageFormatter};
+use serde_saphyr::{Error, MessageFormatter, Options, PropertySyntax, UserMessageFormatter};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Read;
@@ -38,12 +38,15 @@ pub(crate) fn load(path: &Path, variables: HashMap<String, String>, now: Timesta
     let text = text_of(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
     let mistaken = |mistakes| ConfigError::Mistaken { path: path.to_owned(), mistakes };
-    let options = || serde_saphyr::options! { with_snippet: false };
-    let parse = |options: Options| secrets_from(&folder, || serde_saphyr::from_str_with_options(&text, options));
+    // Of the parser's syntaxes this is the only one that looks into quoted values, too.
+    let expanded = serde_saphyr::options! { with_snippet: false, property_syntax: PropertySyntax::DockerCompose };
+    let as_written = serde_saphyr::options! { with_snippet: false };
+    let expandable = expandable(&text);
+    let parse = |options: Options| secrets_from(&folder, || serde_saphyr::from_str_with_options(&expandable, options));
     let node: Node =
-        serde_saphyr::from_str_with_options(&text, options()).map_err(|error| mistaken(vec![mistake(&error)]))?;
+        serde_saphyr::from_str_with_options(&text, as_written).map_err(|error| mistaken(vec![mistake(&error)]))?;
     let mut config: Config =
-        parse(options().with_properties(variables)).map_err(|error| mistaken(vec![mistake(&error)]))?;
+        parse(expanded.with_properties(variables)).map_err(|error| mistaken(vec![mistake(&error)]))?;
     let mistakes: Vec<Mistake> = problems(&config, now)
         .into_iter()
         .map(|(path, text)| {
@@ -67,6 +70,34 @@ pub(crate) fn load(path: &Path, variables: HashMap<String, String>, now: Timesta
         warnings: warnings.collect(),
         config,
     })
+}
+
+/// The text as the parser takes it: `${NAME}` must be set, and any other `$` is only a dollar sign. `$${` is `${`.
+fn expandable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let name = rest.strip_prefix("${").and_then(|after| after.split_once('}')).map(|(name, _)| name);
+        let is_name =
+            |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        rest = match name.filter(|name| is_name(name)) {
+            _ if rest.starts_with("$${") => {
+                out.push_str("$${");
+                &rest[3..]
+            }
+            Some(name) => {
+                out.push_str(&format!("${{{name}?}}"));
+                &rest[name.len() + 3..]
+            }
+            None => {
+                out.push_str("$$");
+                &rest[1..]
+            }
+        };
+    }
+    out + rest
 }
 
 fn text_of(path: &Path) -> std::io::Result<String> {
@@ -98,6 +129,7 @@ fn mistake(error: &Error) -> Mistake {
     let text = match error {
         Error::SerdeUnknownField { field, expected, .. } => unknown("key", field, expected),
         Error::SerdeUnknownVariant { variant, expected, .. } => unknown("value", variant, expected),
+        Error::PropertyRequiredButUnset { name, .. } => format!("the variable `{name}` is not set"),
         Error::SerdeMissingField { field, .. } => format!("the key `{field}` is missing"),
         other => UserMessageFormatter.format_message(other).into_owned(),
     };
@@ -135,7 +167,9 @@ fn problems(config: &Config, now: Timestamp) -> Problems {
     }
     twice("endpoints", endpoints.iter().copied(), &mut problems);
     for (index, endpoint) in config.endpoints.iter().enumerate().filter(|(_, one)| one.host_and_port().is_none()) {
-        let text = format!("`{}` is not `host` or `host:port`", endpoint.address);
+        // A URL may hold a password.
+        let shown = if endpoint.address.contains('@') { "a URL with an account" } else { &endpoint.address };
+        let text = format!("`{shown}` is not `host` or `host:port`");
         problems.push((format!("endpoints[{index}].address"), text));
     }
     twice("workloads", config.workloads.iter().map(|workload| workload.name.as_str()), &mut problems);

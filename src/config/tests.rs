@@ -73,6 +73,10 @@ fn secrets_come_from_variables_and_files_and_are_never_quoted() {
         read(text, variables).unwrap().config.endpoints[0].password.as_ref().unwrap().reveal().to_owned()
     };
     assert_eq!(password(&with("${DB_PASSWORD}"), &[("DB_PASSWORD", "hunter2: [x")]), "hunter2: [x");
+    assert_eq!(password(&with("\"${DB_PASSWORD}\""), &[("DB_PASSWORD", "hunter2: [x")]), "hunter2: [x");
+    assert_eq!(password(&with("'a-${DB_PASSWORD}'"), &[("DB_PASSWORD", "${HOME} $1 'x'")]), "a-${HOME} $1 'x'");
+    assert_eq!(password(&with("pa$$wo$rd$"), &[]), "pa$$wo$rd$");
+    assert_eq!(password(&with("$${NOT_A_VARIABLE}"), &[]), "${NOT_A_VARIABLE}");
     assert_eq!(password(&with("{file: password}"), &[]), "from-a-file");
     let unset = mistakes(&with("${DB_PASSWORD}"));
     assert!(unset.contains(":6:") && unset.contains("DB_PASSWORD"), "{unset}");

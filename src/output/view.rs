@@ -1,12 +1,14 @@
 //! What every format shows: each result with its level, and a verdict that plan and results agree with.
 
-use preflight_report::{CheckResult, Evidence, Level, Outcome, Plan, Report, Verdict, problems_between, summarise};
+use preflight_report::{
+    CheckResult, Evidence, Level, Outcome, Plan, Report, Summary, Verdict, problems_between, summarise,
+};
 use std::collections::BTreeMap;
 
 /// A report, ready to be shown.
 pub(super) struct View<'a> {
     pub(super) report: &'a Report,
-    /// The report's verdict; `inconclusive` if plan and results do not give what the summary says.
+    /// [`Report::verdict`].
     pub(super) verdict: Verdict,
     /// Whether every planned item has exactly one result and the run ended by itself.
     pub(super) complete: bool,
@@ -40,9 +42,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const fn of(outcome: Outcome, level: Level) -> Self {
-        match (outcome, level) {
-            (Outcome::Pass, _) => Self::Passed,
+    const fn of(result: &CheckResult, level: Level) -> Self {
+        match (result.outcome, level) {
+            // A pass that gives a reason contradicts itself.
+            (Outcome::Pass, _) if result.reason.is_none() => Self::Passed,
             (Outcome::Fail, Level::Required) => Self::Failed,
             (Outcome::Fail, Level::Advisory) => Self::AdvisoryFailed,
             (_, Level::Required) => Self::Open,
@@ -58,24 +61,21 @@ impl<'a> View<'a> {
             // What nobody planned is shown as if it decided.
             let key = (result.check.as_str(), result.subject.as_str());
             let level = levels.get(&key).copied().unwrap_or(Level::Required);
-            Case { result, level, kind: Kind::of(result.outcome, level) }
+            Case { result, level, kind: Kind::of(result, level) }
         });
-        let (stated, computed) = (&report.summary, summarise(&report.plan, &report.results));
-        let agrees = (stated.verdict, stated.complete, &stated.counts)
-            == (computed.verdict, computed.complete, &computed.counts);
-        let mut because = if agrees { stated.because.clone() } else { computed.because };
+        let computed = summarise(report);
+        let (verdict, stated) = (report.verdict(), &report.summary);
+        let says = |summary: &Summary| (summary.verdict, summary.complete, summary.counts.clone());
+        let agrees = says(stated) == says(&computed);
+        let mut because = computed.because;
         if !agrees {
-            let (stated, computed) = (stated.verdict, computed.verdict);
-            let line =
-                format!("the summary does not follow from plan and results: `{stated}` stated, `{computed}` found");
+            let (stated, found) = (stated.verdict, computed.verdict);
+            let line = format!("the summary does not follow from plan and results: `{stated}` stated, `{found}` found");
             because.insert(0, line);
-        }
-        if let Some(cause) = &report.run.interrupted_by {
-            because.insert(0, format!("the run was interrupted by {cause}"));
         }
         Self {
             report,
-            verdict: if agrees { stated.verdict } else { Verdict::Inconclusive },
+            verdict,
             complete: computed.complete && report.run.interrupted_by.is_none(),
             because,
             cases: cases.collect(),

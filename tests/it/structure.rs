@@ -102,7 +102,8 @@ fn no_file_is_longer_than_four_hundred_lines_before_its_tests() {
     }
 }
 
-/// Copies what git knows or would add of this tree.
+/// Copies what git knows or would add of this tree. A file that has not changed keeps its time, so that nothing is built
+/// anew because of it.
 fn copy_of_the_tree(to: &Path) {
     let listed = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -113,18 +114,20 @@ fn copy_of_the_tree(to: &Path) {
     for name in String::from_utf8(listed.stdout).unwrap().split('\0').filter(|name| !name.is_empty()) {
         let (from, to) = (Path::new(ROOT).join(name), to.join(name));
         // A file that was removed and not committed yet is still listed.
-        if from.exists() {
-            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-            std::fs::copy(from, to).unwrap();
+        let Ok(content) = std::fs::read(&from) else { continue };
+        if std::fs::read(&to).is_ok_and(|old| old == content) {
+            continue;
         }
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::write(to, content).unwrap();
     }
 }
 
 #[test]
 fn a_new_check_is_one_new_file_and_two_lines() {
-    let tree = tempfile::tempdir().unwrap();
-    copy_of_the_tree(tree.path());
-    let area = tree.path().join("checks/connections/src");
+    let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tree");
+    copy_of_the_tree(&tree);
+    let area = tree.join("checks/connections/src");
     let check = std::fs::read_to_string(area.join("path_admits.rs")).unwrap();
     let added = check.replace("connections.path-admits", "connections.added-here");
     std::fs::write(area.join("added_here.rs"), added).unwrap();
@@ -135,13 +138,24 @@ fn a_new_check_is_one_new_file_and_two_lines() {
         .replacen("[limit_covers_demand::ENTRY", "[added_here::ENTRY, limit_covers_demand::ENTRY", 1);
     assert_eq!(with.matches("added_here").count(), 2, "two places name it");
     std::fs::write(area.join("lib.rs"), with).unwrap();
-    // The dependencies are built already in this target folder. Nothing of it may be replaced that other tests run, so no
-    // program is built: the tests of the new check are, and warnings (a check that no list names) are errors.
+    // The dependencies are built already in this target folder, with the features that the root package needs of them.
+    // Nothing of it may be replaced that other tests run, so no program is built: the tests of the new check are, and
+    // warnings (a check that no list names) are errors.
     let target = Path::new(env!("CARGO_BIN_EXE_eks-preflight")).parent().unwrap().parent().unwrap();
     let output = Command::new(env!("CARGO"))
-        .args(["test", "--offline", "--locked", "-p", "eks-preflight-connections", "--lib", "added_here"])
+        .args([
+            "test",
+            "--offline",
+            "--locked",
+            "-p",
+            "eks-preflight",
+            "-p",
+            "eks-preflight-connections",
+            "--lib",
+            "added_here",
+        ])
         .env("CARGO_TARGET_DIR", target)
-        .current_dir(tree.path())
+        .current_dir(&tree)
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -16,7 +16,7 @@ pub(crate) struct Account<'a> {
 impl<'a> Account<'a> {
     /// The account of the applications.
     pub(crate) fn of_apps(endpoint: &'a Endpoint) -> Result<Self, Failure> {
-        let address = Address::of(endpoint).ok_or_else(|| not_an_address(endpoint, &endpoint.address))?;
+        let address = Address::of(endpoint).ok_or_else(|| not_an_address(endpoint, "address"))?;
         Ok(Self { username: endpoint.username.as_deref(), password: endpoint.password.as_ref(), address })
     }
 
@@ -27,7 +27,9 @@ impl<'a> Account<'a> {
             return Ok(apps);
         };
         let address = match &observer.address {
-            Some(text) => Address::parse(text, apps.address.port).ok_or_else(|| not_an_address(endpoint, text))?,
+            Some(text) => {
+                Address::parse(text, apps.address.port).ok_or_else(|| not_an_address(endpoint, "observer.address"))?
+            }
             None => apps.address,
         };
         Ok(Self { username: Some(&observer.username), password: observer.password.as_ref(), address })
@@ -38,7 +40,8 @@ impl<'a> Account<'a> {
     }
 }
 
-fn not_an_address(endpoint: &Endpoint, text: &str) -> Failure {
-    let why = format!("`{text}` of endpoint {} is not `host` or `host:port`", endpoint.name);
+/// Without the text itself: whoever writes a URL there may have written a password into it.
+fn not_an_address(endpoint: &Endpoint, field: &str) -> Failure {
+    let why = format!("`{field}` of endpoint {} is not `host` or `host:port`", endpoint.name);
     Failure::Unclear(CannotTell::prerequisite(why))
 }

@@ -65,7 +65,9 @@ fn split(text: &str) -> Option<(String, Option<u16>)> {
         }
     };
     let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or(())).transpose().ok()?;
-    (!host.is_empty() && !host.contains(char::is_whitespace)).then(|| (host.to_ascii_lowercase(), port))
+    // A URL is not a host, and might hold a password, which must not go into the name of one.
+    let is_host = !host.is_empty() && !host.contains(|part: char| part.is_whitespace() || "@/?#".contains(part));
+    is_host.then(|| (host.to_ascii_lowercase(), port))
 }
 
 /// The spellings of one endpoint.
@@ -85,11 +87,37 @@ impl Names {
 
     /// Whether a value names the endpoint. `port_beside` is asked for a host without a port: another variable may have it.
     pub(crate) fn are_in(&self, value: &str, port_beside: impl Fn() -> Option<u16>) -> bool {
+        self.any(value, port_beside, |port, found| port == found.unwrap_or(self.default_port))
+    }
+
+    /// The same for a value that is of another kind of server by its name: the port must be written.
+    pub(crate) fn are_in_with_port(&self, value: &str, port_beside: impl Fn() -> Option<u16>) -> bool {
+        self.any(value, port_beside, |port, found| found == Some(port))
+    }
+
+    /// Whether a value names the host and no port anywhere, and the usual one is not the endpoint's.
+    pub(crate) fn may_be_in(&self, value: &str, port_beside: impl Fn() -> Option<u16>) -> bool {
+        self.any(value, port_beside, |port, found| found.is_none() && port != self.default_port)
+    }
+
+    fn any(
+        &self,
+        value: &str,
+        port_beside: impl Fn() -> Option<u16>,
+        is_it: impl Fn(u16, Option<u16>) -> bool,
+    ) -> bool {
         let value = value.to_ascii_lowercase();
         self.spellings.iter().any(|(host, port)| {
-            mentions(&value, host)
-                .any(|found| port.is_none_or(|port| port == found.or_else(&port_beside).unwrap_or(self.default_port)))
+            mentions(&value, host).any(|found| port.is_none_or(|port| is_it(port, found.or_else(&port_beside))))
         })
+    }
+
+    /// Whether both are spellings of one server.
+    pub(crate) fn share_an_address_with(&self, other: &Self) -> bool {
+        let with_port = |names: &Self| -> Vec<(String, u16)> {
+            names.spellings.iter().filter_map(|(host, port)| Some((host.clone(), (*port)?))).collect()
+        };
+        with_port(self).iter().any(|one| with_port(other).contains(one))
     }
 }
 
@@ -136,7 +164,7 @@ mod tests {
         assert_eq!(read("10.0.0.1:3307").as_deref(), Some("10.0.0.1:3307"));
         assert_eq!(read("[::1]:3307").as_deref(), Some("[::1]:3307"));
         assert_eq!(read("::1").as_deref(), Some("[::1]:3306"));
-        for wrong in ["", ":3306", "db:port", "db:0", "db:70000", "a b:1", "[::1"] {
+        for wrong in ["", ":3306", "db:port", "db:0", "db:70000", "a b:1", "[::1", "mysql://app:pw@db:3306", "pw@db"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }
@@ -181,8 +209,20 @@ mod tests {
         assert!(own.are_in("127.0.0.1", || Some(3307)));
         assert!(!own.are_in("127.0.0.1", || Some(3308)));
         assert!(!own.are_in("127.0.0.1", || None));
+        assert!(own.may_be_in("127.0.0.1", || None));
+        assert!(!own.may_be_in("127.0.0.1", || Some(3308)) && !own.may_be_in("127.0.0.1:3308", || None));
         let usual = names("127.0.0.1", &[]);
         assert!(usual.are_in("127.0.0.1", || None));
         assert!(!usual.are_in("127.0.0.1", || Some(3307)));
+        assert!(!usual.may_be_in("127.0.0.1", || None));
+        assert!(usual.are_in_with_port("127.0.0.1:3306", || None) && !usual.are_in_with_port("127.0.0.1", || None));
+    }
+
+    #[test]
+    fn two_endpoints_may_be_one_server() {
+        let shop = names("db.internal", &["db.shop:3306"]);
+        assert!(shop.share_an_address_with(&names("db.internal:3306", &[])));
+        assert!(shop.share_an_address_with(&names("10.0.0.1", &["DB.shop:3306"])));
+        assert!(!shop.share_an_address_with(&names("db.internal:3307", &["db.shop"])));
     }
 }

@@ -3,6 +3,7 @@
 use crate::address::Names;
 use crate::headroom::{Contributor, Instances, Side};
 use crate::pools::{self, Pool, Reference};
+use crate::processes::processes;
 use crate::settings::{Endpoint, Engine, Use};
 use crate::variables::{Variable, normalised};
 use preflight_cluster::EnvVar;
@@ -35,124 +36,233 @@ pub(crate) struct Demand {
     pub unclear: Vec<String>,
 }
 
-/// Adds up who connects to `endpoint`. `endpoints` are all of them, `uses` what the settings say by workload.
+/// Adds up who connects to the server of `endpoint`. `endpoints` are all of them, `uses` what the settings say by
+/// workload. Another endpoint with the same address is another name for the same limits, so what uses it counts as well.
 pub(crate) fn demand(
     endpoint: &Endpoint,
     endpoints: &[Endpoint],
     deployed: &[Deployed],
     uses: &[(String, Use)],
 ) -> Demand {
-    let names = Names::of(endpoint);
-    let rivals: Vec<Names> = endpoints
-        .iter()
-        .filter(|other| other.name != endpoint.name && other.engine == endpoint.engine)
-        .map(Names::of)
-        .collect();
-    let siblings: Vec<&str> =
-        endpoints.iter().filter(|other| other.engine == endpoint.engine).map(|other| other.name.as_str()).collect();
+    let server = Server::of(endpoint, endpoints);
     let mut demand = Demand::default();
+    let mut sides = vec![];
     for workload in deployed {
-        let own_uses = uses.iter().filter(|(name, _)| *name == workload.workload).map(|(_, one)| one);
-        let declared = own_uses.clone().find(|one| one.endpoint == endpoint.name);
-        let is_explained = own_uses.clone().any(|one| siblings.contains(&one.endpoint.as_str()));
-        let mut share = Share { endpoint, workload, declared, demand: &mut demand };
+        let own_uses: Vec<&Use> =
+            uses.iter().filter(|(name, _)| *name == workload.workload).map(|(_, one)| one).collect();
+        let declared = own_uses.iter().copied().filter(|one| server.same.contains(&one.endpoint.as_str())).collect();
+        let is_explained = own_uses.iter().any(|one| server.of_engine.contains(&one.endpoint.as_str()));
+        let known = demand.clone();
+        let mut share = Share { server: &server, workload, declared, demand: &mut demand };
         let mut found = false;
         for container in &workload.containers {
-            found |= share.of_container(container, &names, &rivals);
+            found |= share.of_container(container);
         }
-        if !found && declared.is_some() {
+        if !found {
             share.of_declaration();
         }
-        if !found && !is_explained {
+        if !is_explained {
             share.of_secrets();
+            if !found {
+                share.of_hosts_without_a_port();
+            }
         }
-        if !found && own_uses.clone().next().is_none() {
+        if !found && own_uses.is_empty() {
             share.of_unknown_names();
         }
+        let is_elsewhere = is_explained || workload.containers.iter().any(|container| server.has_rival_in(container));
+        sides.push((workload, demand != known, is_elsewhere));
     }
+    demand.unclear.extend(one_sided(endpoint, &sides));
     demand
+}
+
+/// Workloads that use the endpoint on one side, while nothing is seen of it on the other: an alias is missing there, or it
+/// was forgotten.
+fn one_sided(endpoint: &Endpoint, sides: &[(&Deployed, bool, bool)]) -> Vec<String> {
+    let missing = sides.iter().filter(|(_, is_seen, is_elsewhere)| !is_seen && !is_elsewhere).filter_map(|(one, ..)| {
+        let twin = sides.iter().find(|(twin, is_seen, _)| *is_seen && twin.workload == one.workload)?.0;
+        (twin.side != one.side).then(|| {
+            format!(
+                "{} ({}): nothing at {} names {}, which {} ({}) uses; add the address that it uses to `aliases`, or say \
+                 with `uses` what it connects to",
+                one.workload, one.side, one.at, endpoint.name, twin.workload, twin.side
+            )
+        })
+    });
+    missing.collect()
+}
+
+/// One server among those of its engine.
+struct Server<'a> {
+    endpoint: &'a Endpoint,
+    /// The names of every endpoint that is this server.
+    same: Vec<&'a str>,
+    /// The spellings of all of these.
+    names: Vec<Names>,
+    /// Those of other servers.
+    rivals: Vec<Names>,
+    /// The names of every endpoint of the engine.
+    of_engine: Vec<&'a str>,
+}
+
+impl<'a> Server<'a> {
+    fn of(endpoint: &'a Endpoint, endpoints: &'a [Endpoint]) -> Self {
+        let own = Names::of(endpoint);
+        let of_engine = endpoints.iter().filter(|other| other.engine == endpoint.engine);
+        let (same, others): (Vec<&Endpoint>, Vec<&Endpoint>) = of_engine
+            .clone()
+            .partition(|other| other.name == endpoint.name || Names::of(other).share_an_address_with(&own));
+        Self {
+            endpoint,
+            same: same.iter().map(|one| one.name.as_str()).collect(),
+            names: same.into_iter().map(Names::of).collect(),
+            rivals: others.into_iter().map(Names::of).collect(),
+            of_engine: of_engine.map(|one| one.name.as_str()).collect(),
+        }
+    }
+
+    fn is_named_by(&self, variable: &Variable, variables: &[Variable]) -> bool {
+        self.names.iter().any(|names| mentions(self.endpoint.engine, names, variable, variables))
+    }
+
+    /// The data sources of other servers of the engine.
+    fn rivals_in(&self, variables: &[Variable]) -> Vec<String> {
+        let is_rival = |variable: &&Variable| {
+            self.rivals.iter().any(|rival| mentions(self.endpoint.engine, rival, variable, variables))
+        };
+        variables.iter().filter(is_rival).map(|variable| pools::source_of(&variable.name)).collect()
+    }
+
+    fn has_rival_in(&self, container: &Container) -> bool {
+        !self.rivals_in(&container.variables).is_empty()
+    }
 }
 
 /// The share of one workload on one side.
 struct Share<'a> {
-    endpoint: &'a Endpoint,
+    server: &'a Server<'a>,
     workload: &'a Deployed,
-    declared: Option<&'a Use>,
+    /// What the settings say about its use of this server.
+    declared: Vec<&'a Use>,
     demand: &'a mut Demand,
 }
 
 impl Share<'_> {
     /// Whether the container names the endpoint.
-    fn of_container(&mut self, container: &Container, names: &Names, rivals: &[Names]) -> bool {
+    fn of_container(&mut self, container: &Container) -> bool {
         let variables = &container.variables;
-        let references: Vec<Reference<'_>> =
-            variables.iter().filter(|variable| mentions(names, variable, variables)).map(reference).collect();
+        let references: Vec<Reference<'_>> = variables
+            .iter()
+            .filter(|variable| self.server.is_named_by(variable, variables))
+            .map(|variable| Reference { variable, source: pools::source_of(&variable.name) })
+            .collect();
         if references.is_empty() {
             return false;
         }
-        let alone = !rivals.iter().any(|rival| variables.iter().any(|variable| mentions(rival, variable, variables)));
-        let processes = pools::processes(variables, &container.arguments);
+        let rivals = self.server.rivals_in(variables);
+        let processes = self.processes(container);
+        let declared = self.declared_pool();
         for reference in pools::data_sources(references) {
-            let pool = pools::pool_of(self.endpoint.engine, &reference, variables, alone);
+            let pool = pools::pool_of(self.server.endpoint.engine, &reference, variables, &rivals);
             let account = account_of(&reference, variables);
-            self.add(pool, processes, account, &reference.variable.at);
+            self.add((pool, declared), processes, account, &reference.variable.at);
         }
         true
     }
 
+    /// What the settings say about pools of this server, all together; none if they do not say it of each.
+    fn declared_pool(&self) -> Option<u64> {
+        let pools: Option<Vec<u64>> = self.declared.iter().map(|one| one.pool).collect();
+        pools.filter(|pools| !pools.is_empty()).map(|pools| pools.into_iter().fold(0, u64::saturating_add))
+    }
+
+    fn processes(&mut self, container: &Container) -> u64 {
+        processes(&container.variables, &container.arguments).unwrap_or_else(|why| {
+            let text = format!("{}: {why}, so the number of its processes is not known", self.title());
+            self.demand.unclear.push(text);
+            1
+        })
+    }
+
     /// The settings say that the endpoint is used, and nothing in the workload names it.
     fn of_declaration(&mut self) {
-        let containers = &self.workload.containers;
-        let nowhere = Variable { name: String::new(), value: None, at: self.workload.at.clone() };
+        let workload = self.workload;
+        let engine = self.server.endpoint.engine;
+        let nowhere = Variable { name: String::new(), value: None, at: workload.at.clone() };
         let reference = Reference { variable: &nowhere, source: String::new() };
-        let told = containers.iter().find_map(|container| {
-            match pools::pool_of(self.endpoint.engine, &reference, &container.variables, true) {
-                Pool::Assumed { .. } => None,
-                told => Some((told, pools::processes(&container.variables, &container.arguments))),
-            }
-        });
-        let processes =
-            containers.iter().map(|container| pools::processes(&container.variables, &container.arguments)).max();
-        let (pool, processes) = told.unwrap_or_else(|| (pools::assumed(self.endpoint.engine), processes.unwrap_or(1)));
-        let at = self.workload.at.clone();
-        self.add(pool, processes, None, &at);
+        for one in std::mem::take(&mut self.declared) {
+            let told = workload.containers.iter().find_map(|container| {
+                match pools::pool_of(engine, &reference, &container.variables, &[]) {
+                    Pool::Assumed { .. } => None,
+                    told => Some((told, container)),
+                }
+            });
+            let (pool, processes) = match told {
+                Some((pool, container)) => (pool, self.processes(container)),
+                None => {
+                    let of_all = workload.containers.iter().map(|container| self.processes(container)).max();
+                    (pools::assumed(engine), of_all.unwrap_or(1))
+                }
+            };
+            self.add((pool, one.pool), processes, None, &workload.at);
+        }
     }
 
     /// Addresses that stand in secrets might be this endpoint's.
     fn of_secrets(&mut self) {
-        let variables = self.workload.containers.iter().flat_map(|container| &container.variables);
-        let hidden = variables.filter(|variable| variable.value.is_none()).find(|variable| {
+        let engine = self.server.endpoint.engine;
+        let hidden = self.variables().find(|variable| {
             let name = normalised(&variable.name);
-            pools::source_of(&variable.name) != name && may_be_for(self.endpoint.engine, &name)
+            variable.value.is_none() && pools::source_of(&variable.name) != name && may_be_for(engine, &name)
         });
-        if let Some(variable) = hidden {
-            self.demand.unclear.push(format!(
-                "{}: {} at {} is not written down and may be the address of {}; say so with `uses`",
-                self.title(),
-                variable.name,
-                variable.at,
-                self.endpoint.name
-            ));
+        if let Some(Variable { name, at, .. }) = hidden.cloned() {
+            let what = format!("{name} at {at} is not written down and may be the address of");
+            self.unclear(&what, "say so with `uses`");
+        }
+    }
+
+    /// So might a host whose port is written nowhere.
+    fn of_hosts_without_a_port(&mut self) {
+        let engine = self.server.endpoint.engine;
+        let all: Vec<Variable> = self.variables().cloned().collect();
+        let host = all.iter().find(|variable| {
+            let beside = || port_beside(variable, &all);
+            let is_named = |names: &Names| variable.value.as_ref().is_some_and(|value| names.may_be_in(value, beside));
+            let is_rival = |rival: &Names| mentions(engine, rival, variable, &all);
+            !is_of_another_engine(engine, &variable.name)
+                && self.server.names.iter().any(is_named)
+                && !self.server.rivals.iter().any(is_rival)
+        });
+        if let Some(Variable { name, at, .. }) = host {
+            let what = format!("{name} at {at} names the host without a port and may mean");
+            self.unclear(&what, "add the port, the host to `aliases`, or say with `uses` what it connects to");
         }
     }
 
     /// Variables whose very names are not here might hold this endpoint's address, unless the settings say what the
     /// workload uses.
     fn of_unknown_names(&mut self) {
-        let mut variables = self.workload.containers.iter().flat_map(|container| &container.variables);
-        if let Some(variable) = variables.find(|variable| variable.name.ends_with(EnvVar::ANY)) {
-            self.demand.unclear.push(format!(
-                "{}: the names of the variables from {} are not known, and one may be the address of {}; add their source \
-                 (of a Secret, the names of its keys are enough), or say with `uses` what the workload connects to",
-                self.title(),
-                variable.at,
-                self.endpoint.name
-            ));
+        let any = self.variables().find(|variable| variable.name.ends_with(EnvVar::ANY)).cloned();
+        if let Some(variable) = any {
+            let what =
+                format!("the names of the variables from {} are not known, and one may be the address of", variable.at);
+            let fix = "add their source (of a Secret, the names of its keys are enough), or say with `uses` what the \
+                       workload connects to";
+            self.unclear(&what, fix);
         }
     }
 
-    fn add(&mut self, pool: Pool, processes: u64, account: Option<String>, at: &str) {
-        let declared = self.declared.and_then(|declared| declared.pool);
+    fn variables(&self) -> impl Iterator<Item = &'_ Variable> {
+        self.workload.containers.iter().flat_map(|container| &container.variables)
+    }
+
+    fn unclear(&mut self, what: &str, fix: &str) {
+        let text = format!("{}: {what} {}; {fix}", self.title(), self.server.endpoint.name);
+        self.demand.unclear.push(text);
+    }
+
+    fn add(&mut self, (pool, declared): (Pool, Option<u64>), processes: u64, account: Option<String>, at: &str) {
         let by_declaration = |size| (size, "`uses` of the settings".to_owned(), false);
         let (size, source, assumed) = match (pool, declared) {
             (Pool::Size { size, at }, _) => (size, at, false),
@@ -185,15 +295,20 @@ impl Share<'_> {
     }
 }
 
-fn reference(variable: &Variable) -> Reference<'_> {
-    Reference { variable, source: pools::source_of(&variable.name) }
-}
-
-fn mentions(names: &Names, variable: &Variable, variables: &[Variable]) -> bool {
+fn mentions(engine: Engine, names: &Names, variable: &Variable, variables: &[Variable]) -> bool {
     let Some(value) = &variable.value else {
         return false;
     };
-    names.are_in(value, || sibling(&pools::source_of(&variable.name), &["port"], variables)?.trim().parse().ok())
+    let beside = || port_beside(variable, variables);
+    if is_of_another_engine(engine, &variable.name) {
+        names.are_in_with_port(value, beside)
+    } else {
+        names.are_in(value, beside)
+    }
+}
+
+fn port_beside(variable: &Variable, variables: &[Variable]) -> Option<u16> {
+    sibling(&pools::source_of(&variable.name), &["port"], variables)?.trim().parse().ok()
 }
 
 /// The value of another variable of the same data source.
@@ -215,15 +330,26 @@ fn account_of(reference: &Reference<'_>, variables: &[Variable]) -> Option<Strin
     (!account.contains(['$', '%'])).then(|| account.to_owned())
 }
 
-/// Whether a variable of this name could hold an address of such a server.
+/// Databases that are none of MySQL's.
+const OTHER_DATABASES: &[&str] = &["mongo", "dynamo", "influx", "couch", "documentdb", "postgres", "elastic"];
+
+/// Whether a variable of this normalised name could hold an address of such a server.
 fn may_be_for(engine: Engine, name: &str) -> bool {
     let words: &[&str] = match engine {
+        Engine::MySql if OTHER_DATABASES.iter().any(|other| name.contains(other)) => &[],
         Engine::MySql => &["datasource", "database", "mysql", "mariadb", "aurora", "jdbc", "db"],
         Engine::Redis => &["redis", "valkey", "cache"],
         Engine::RabbitMq => &["rabbit", "amqp"],
         Engine::ActiveMq => &["activemq", "jms", "brokerurl", "stomp"],
     };
     words.iter().any(|word| name.contains(word))
+}
+
+/// Whether a variable is one of another kind of server by its name.
+fn is_of_another_engine(engine: Engine, name: &str) -> bool {
+    let name = normalised(name);
+    let all = [Engine::MySql, Engine::Redis, Engine::RabbitMq, Engine::ActiveMq];
+    !may_be_for(engine, &name) && all.into_iter().any(|other| may_be_for(other, &name))
 }
 
 #[cfg(test)]
@@ -339,6 +465,78 @@ mod tests {
         assert_eq!(of(&db, &hidden, &uses("orders", "db", Some(7))).unclear, Vec::<String>::new());
         let cache = [endpoint("cache", "redis", "cache.internal")];
         assert_eq!(of(&cache, &hidden, &[]), Demand::default());
+    }
+
+    #[test]
+    fn a_workload_that_names_an_endpoint_may_hide_a_second_address_of_it() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let both = [deployed("orders", Side::Eks, &[URL, POOL, ("REPORT_DATABASE_URL", None)])];
+        let found = of(&db, &both, &[]);
+        assert!(found.contributors.len() == 1 && found.unclear[0].contains("REPORT_DATABASE_URL"));
+        assert_eq!(of(&db, &both, &uses("orders", "db", None)).unclear, Vec::<String>::new());
+        let other = [deployed("orders", Side::Eks, &[URL, POOL, ("MONGODB_URI", None)])];
+        assert_eq!(of(&db, &other, &[]).unclear, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_side_on_which_nothing_is_seen_is_unclear_unless_it_is_explained() {
+        let servers = [endpoint("db", "mysql", "db.internal"), endpoint("new", "mysql", "new.internal")];
+        let eks = |variables| [deployed("orders", Side::Ecs, &[URL, POOL]), deployed("orders", Side::Eks, variables)];
+        let silent = eks(&[("SPRING_DATASOURCE_URL", Some("jdbc:mysql://db.shop.svc/shop"))]);
+        let found = of(&servers, &silent, &[]);
+        assert!(found.unclear[0].starts_with("orders (eks): nothing at orders.yaml names db"), "{:?}", found.unclear);
+        assert_eq!(of(&servers, &silent, &uses("orders", "db", Some(3))).unclear, Vec::<String>::new());
+        let moved = eks(&[("SPRING_DATASOURCE_URL", Some("jdbc:mysql://new.internal/shop"))]);
+        assert_eq!(of(&servers, &moved, &[]).unclear, Vec::<String>::new());
+        // Nobody uses it at all, or it runs on one side alone.
+        assert_eq!(of(&[endpoint("x", "mysql", "x")], &silent, &[]), Demand::default());
+        assert_eq!(of(&servers, &silent[..1], &[]).unclear, Vec::<String>::new());
+    }
+
+    #[test]
+    fn two_endpoints_with_one_address_share_its_limits() {
+        let servers =
+            [endpoint("orders-db", "mysql", "db.internal"), endpoint("billing-db", "mysql", "DB.internal:3306")];
+        let both = [deployed("orders", Side::Eks, &[]), deployed("billing", Side::Eks, &[])];
+        let mut used = uses("orders", "orders-db", Some(5));
+        used.extend(uses("billing", "billing-db", Some(7)));
+        used.extend(uses("billing", "orders-db", Some(1)));
+        for one in &servers {
+            let pools: Vec<u64> = demand(one, &servers, &both, &used).contributors.iter().map(|one| one.pool).collect();
+            assert_eq!(pools, [5, 7, 1]);
+        }
+        // The other one is no rival, whose pool could be meant.
+        let named = [deployed("orders", Side::Eks, &[URL, ("DB_POOL", Some("30"))])];
+        assert_eq!(of(&servers, &named, &[]).contributors[0].pool, 30);
+    }
+
+    #[test]
+    fn a_host_whose_port_is_written_nowhere_may_be_this_server() {
+        let db = [endpoint("db", "mysql", "db.internal:3307"), endpoint("other", "mysql", "both.internal:3308")];
+        let host = |name, value| [deployed("orders", Side::Eks, &[(name, Some(value))])];
+        assert!(of(&db, &host("DB_HOST", "db.internal"), &[]).unclear[0].contains("without a port"));
+        assert_eq!(of(&db, &host("REDIS_HOST", "db.internal"), &[]), Demand::default());
+        let usual = [endpoint("a", "mysql", "db.internal:3307"), endpoint("b", "mysql", "db.internal")];
+        assert_eq!(of(&usual, &host("DB_HOST", "db.internal"), &[]), Demand::default());
+    }
+
+    #[test]
+    fn two_kinds_of_servers_on_one_host_are_told_apart() {
+        let variables = [("DB_HOST", Some("shared")), ("REDIS_HOST", Some("shared"))];
+        let orders = [deployed("orders", Side::Eks, &variables)];
+        for (engine, pool) in [("mysql", 10), ("redis", 8)] {
+            let server = [endpoint("one", engine, "shared")];
+            let pools: Vec<u64> = of(&server, &orders, &[]).contributors.iter().map(|one| one.pool).collect();
+            assert_eq!(pools, [pool]);
+        }
+    }
+
+    #[test]
+    fn a_number_of_processes_that_cannot_be_read_is_unclear() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let found = of(&db, &[deployed("orders", Side::Eks, &[URL, POOL, ("WEB_CONCURRENCY", None)])], &[]);
+        assert_eq!(found.contributors.len(), 1, "as a lower bound");
+        assert!(found.unclear[0].contains("WEB_CONCURRENCY"));
     }
 
     #[test]

@@ -157,11 +157,14 @@ pub fn reserve(limit: u64, configured: Option<u64>) -> u64 {
 
 /// The connections among the current ones that do not belong to the given workloads.
 ///
-/// - Where the server tells accounts apart, connections of accounts that no workload uses count as they are. Those of the
-///   workloads' accounts are taken for connections that demand already holds, up to what the workloads need between
-///   deployments; what goes beyond that is of somebody else, and counts.
-/// - Where it does not, `declared` counts, and without it every current connection.
+/// - Where the server tells accounts apart, those of an account are taken for connections that demand already holds, up to
+///   what the workloads that use this account need between deployments; what goes beyond that is of somebody else, and
+///   counts, as do all those of accounts that no workload uses. A workload whose account is not known uses `app_account`.
+/// - Where it does not, `declared` counts, or what no workload can explain if that is more, and without `declared` every
+///   current connection.
 /// - Where the usage is unknown too and nothing is declared, the answer is unknown.
+///
+/// For a limit of everybody it is never less than `declared`: what runs at night alone shows in no counter by day.
 #[must_use]
 pub fn others(
     limit: &Limit,
@@ -172,19 +175,31 @@ pub fn others(
     let Some(usage) = &limit.usage else {
         return declared;
     };
-    let own = match (&limit.counted, &usage.by_account) {
-        (Counted::Account(_), _) => usage.total,
-        (Counted::Everybody, Some(by_account)) => by_account
-            .iter()
-            .filter(|(account, _)| {
-                let account = Some(account.as_str());
-                account == app_account || contributors.iter().any(|known| known.account.as_deref() == account)
-            })
-            .fold(0, |sum: u64, (_, count)| sum.saturating_add(*count)),
-        (Counted::Everybody, None) => return Some(declared.unwrap_or(usage.total)),
-    };
-    let explained = own.min(demand(limit, contributors, Scenario::Steady)).min(usage.total);
-    Some(usage.total - explained)
+    let at_most = demand(limit, contributors, Scenario::Steady);
+    match (&limit.counted, &usage.by_account) {
+        (Counted::Account(_), _) => Some(usage.total.saturating_sub(at_most)),
+        (Counted::Everybody, Some(by_account)) => {
+            let explained = explained(by_account, contributors, app_account);
+            Some(usage.total.saturating_sub(explained).max(declared.unwrap_or(0)))
+        }
+        (Counted::Everybody, None) => {
+            Some(declared.map_or(usage.total, |declared| declared.max(usage.total.saturating_sub(at_most))))
+        }
+    }
+}
+
+/// The current connections that the workloads explain, account by account: what one account holds too much, the pools of
+/// another one do not explain.
+fn explained(by_account: &BTreeMap<String, u64>, contributors: &[Contributor], app_account: Option<&str>) -> u64 {
+    let mut wanted: BTreeMap<&str, u64> = BTreeMap::new();
+    for known in contributors {
+        if let Some(account) = known.account.as_deref().or(app_account) {
+            let sum = wanted.entry(account).or_insert(0);
+            *sum = sum.saturating_add(known.connections(Scenario::Steady));
+        }
+    }
+    let of_account = |(account, wanted): (&str, u64)| by_account.get(account).copied().unwrap_or(0).min(wanted);
+    wanted.into_iter().map(of_account).fold(0, u64::saturating_add)
 }
 
 /// What the workloads that a limit counts may hold.
@@ -315,6 +330,26 @@ mod tests {
     }
 
     #[test]
+    fn the_pools_of_one_account_do_not_explain_the_connections_of_another() {
+        let mut billing = contributor(1, 1);
+        billing.account = Some("report".to_owned());
+        let both = [contributor(10, 10), billing];
+        let now = limit(500, usage(50, &[("report", 50)]));
+        assert_eq!(others(&now, &both, Some("app"), None), Some(49));
+    }
+
+    #[test]
+    fn others_are_never_fewer_than_what_is_declared() {
+        let orders = [contributor(10, 4)];
+        let now = limit(100, usage(25, &[("app", 20), ("report", 5)]));
+        assert_eq!(others(&now, &orders, Some("app"), Some(30)), Some(30));
+        assert_eq!(others(&now, &orders, Some("app"), Some(1)), Some(5));
+        // Nor than what no workload can explain.
+        let anonymous = limit(100, Some(Usage { total: 70, by_account: None }));
+        assert_eq!(others(&anonymous, &orders, Some("app"), Some(3)), Some(30));
+    }
+
+    #[test]
     fn without_accounts_every_current_connection_counts_unless_somebody_says_otherwise() {
         let orders = [contributor(10, 4)];
         let anonymous = limit(100, Some(Usage { total: 25, by_account: None }));
@@ -352,10 +387,12 @@ mod tests {
     }
 
     fn contributors() -> impl Strategy<Value = Vec<Contributor>> {
-        let one = (0_u64..200, 0_u64..4, 0_u64..100, 0_u64..100, 0_u64..100).prop_map(
-            |(pool, processes, steady, surge, second)| Contributor {
+        let account = proptest::sample::select(vec![None, Some("app"), Some("report"), Some("job")]);
+        let one = (0_u64..200, 0_u64..4, 0_u64..100, 0_u64..100, 0_u64..100, account).prop_map(
+            |(pool, processes, steady, surge, second, account)| Contributor {
                 processes,
                 instances: Instances { steady, rollout: steady + surge, worst: steady + surge + second },
+                account: account.map(str::to_owned),
                 ..contributor(pool, 0)
             },
         );
@@ -371,22 +408,63 @@ mod tests {
         }
     }
 
+    /// Limits of everybody and of one account, with usage by account and without.
+    fn usages() -> impl Strategy<Value = Limit> {
+        let counts = (0_u64..300, 0_u64..300, 0_u64..300, any::<bool>(), any::<bool>());
+        counts.prop_map(|(app, report, rest, tells_accounts, of_account)| {
+            let by_account = tells_accounts.then(|| BTreeMap::from([("app".into(), app), ("report".into(), report)]));
+            let mut limit = limit(0, Some(Usage { total: app + report + rest, by_account }));
+            if of_account {
+                limit.counted = Counted::Account("app".to_owned());
+            }
+            limit
+        })
+    }
+
     fn scenario() -> impl Strategy<Value = Scenario> {
         proptest::sample::select(Scenario::ALL.to_vec())
     }
 
     proptest! {
         #[test]
-        fn more_instances_never_leave_more_room(
-            known in contributors(), extra in contributors(), value in 0_u64..100_000, total in 0_u64..500,
-            app in 0_u64..500, scenario in scenario(),
+        fn more_demand_never_leaves_more_room(
+            known in contributors(), extra in contributors(), value in 0_u64..100_000, limit in usages(),
+            scenario in scenario(), grown in (0_usize..12, 0_u64..5, 0_u64..5, 0_u64..5),
         ) {
-            let limit = limit(value, usage(total.max(app), &[("app", app)]));
+            let limit = Limit { value, ..limit };
             let mut more = known.clone();
+            let (which, pool, processes, instances) = grown;
+            if let Some(grown) = more.get_mut(which) {
+                grown.pool += pool;
+                grown.processes += processes;
+                let Instances { steady, rollout, worst } = grown.instances;
+                grown.instances =
+                    Instances { steady: steady + instances, rollout: rollout + instances, worst: worst + instances };
+            }
             more.extend(extra);
             let (before, after) = (headroom(&limit, &known, scenario, None), headroom(&limit, &more, scenario, None));
-            prop_assert!(after.needed() >= before.needed());
+            prop_assert!(after.needed() >= before.needed(), "{before:?} {after:?}");
             prop_assert!(before.covers() || !after.covers());
+        }
+
+        #[test]
+        fn more_connections_of_others_never_leave_more_room(
+            known in contributors(), limit in usages(), scenario in scenario(), more in 0_u64..50,
+            declared in proptest::option::of(0_u64..200),
+        ) {
+            let mut fuller = limit.clone();
+            if let Some(usage) = &mut fuller.usage {
+                usage.total += more;
+                if let Some(by_account) = &mut usage.by_account {
+                    *by_account.entry("stranger".to_owned()).or_insert(0) += more;
+                }
+            }
+            let others = |limit| others(limit, &known, Some("app"), declared).unwrap();
+            prop_assert!(others(&fuller) >= others(&limit));
+            // A larger declaration never helps either.
+            let declared = declared.map(|declared| declared + more);
+            prop_assert!(super::others(&limit, &known, Some("app"), declared).unwrap() >= others(&limit));
+            prop_assert!(headroom(&fuller, &known, scenario, None).needed() >= headroom(&limit, &known, scenario, None).needed());
         }
 
         #[test]

@@ -4,7 +4,7 @@
 //! - [`headroom`] is the arithmetic, pure and usable on its own.
 //! - The checks stand in one file each; their list is [`CATALOGUE`].
 //!
-//! Inside: `inventory`, `variables`, `pools` and `instances` turn manifests and task definitions into demand; `engines`
+//! Inside: `inventory`, `variables`, `pools`, `processes` and `instances` turn manifests and task definitions into demand; `engines`
 //! reads limits from live servers and lets clients in, one file for each engine; `refusal` says what it means when a
 //! server does not.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -22,6 +22,7 @@ mod limit_covers_demand;
 mod line;
 mod path_admits;
 mod pools;
+mod processes;
 mod refusal;
 pub mod settings;
 mod tap;

@@ -8,19 +8,23 @@
 //! Connections that are open now count on top as far as they are somebody else's: those of accounts that no workload
 //! uses, and those of the workloads' own accounts beyond what the workloads can explain. Where the server does not tell
 //! accounts apart, all of them count, unless `others` is declared.
+//!
+//! A pool whose size nobody tells is taken to be of the usual size, which is a guess. It is enough for a fail. For a pass a
+//! pool ten times as large must fit as well: what a library does by itself is often changed inside the image.
 
 use crate::Env;
 use crate::demand::Demand;
 use crate::engines::{Reading, Target, adapter};
 use crate::explain::{Comparison, situation};
-use crate::headroom::{Counted, Limit};
+use crate::headroom::{Contributor, Counted, Limit};
 use crate::line::{Failure, Patience};
 use crate::refusal::{Kind, LimitKind};
 use crate::settings::{Endpoint, Engine, Scenario};
 use preflight_core::{
-    CannotTell, Check, Disruption, Entry, Event, Evidence, Finding, Item, Levels, Meta, Permission, Run, Scope,
+    CannotTell, Check, Disruption, Entry, Event, Evidence, Finding, Item, Levels, Meta, Permission, Reason, Run, Scope,
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 pub(crate) const META: Meta = Meta {
     id: "connections.limit-covers-demand",
@@ -29,9 +33,10 @@ pub(crate) const META: Meta = Meta {
              both sides), the pools of all workloads on ECS and EKS at the maximum of their autoscalers, the connections \
              of other clients and a reserve.",
     fails_when: "A limit is smaller than that sum, or the server is full right now.",
-    unknown_when: "No limit is known; no workload is seen to use the endpoint; a pool has no bound or stands in a \
-                   secret; the number of instances is not known; nobody tells what other clients hold; the observer is \
-                   refused or the server cannot be reached.",
+    unknown_when: "No limit is known; no workload is seen to use the endpoint, or only one side of a workload; a pool \
+                   has no bound or stands in a secret; nobody tells the size of a pool, and one ten times the usual size \
+                   would not fit; the number of instances is not known; nobody tells what other clients hold; the \
+                   observer is refused, may not read every limit, or the server cannot be reached.",
     fix: "Raise the limit, or make pools smaller; the finding says to which number. The reserve is the larger of 10 and \
           5 % of the limit unless `reserve` says otherwise.",
     permissions: &[
@@ -46,6 +51,9 @@ pub(crate) const META: Meta = Meta {
     limit_ms: 25_000,
     max_age_ms: 3_600_000,
 };
+
+/// How many times larger than guessed a pool may be.
+const GUESS_MARGIN: u64 = 10;
 
 /// The facts of one endpoint.
 pub(crate) struct LimitCoversDemand {
@@ -62,7 +70,10 @@ fn items(env: &Env) -> Vec<Item> {
     let item = |endpoint: &Endpoint| {
         let demand = crate::demand::demand(endpoint, &env.endpoints, &deployed, &env.uses);
         let check = LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario };
-        Item::planned(&endpoint.name, vec![endpoint.name.clone()], check)
+        // Without Jolokia nothing of ActiveMQ is read: the declared limit is all there is.
+        let is_read = endpoint.engine != Engine::ActiveMq || endpoint.jolokia.is_some();
+        let targets = is_read.then(|| endpoint.name.clone()).into_iter().collect();
+        Item::planned(&endpoint.name, targets, check)
     };
     env.endpoints.iter().map(item).collect()
 }
@@ -70,7 +81,8 @@ fn items(env: &Env) -> Vec<Item> {
 impl Check for LimitCoversDemand {
     fn run<'a>(&'a self, scope: &'a Scope) -> Run<'a> {
         Box::pin(async move {
-            let target = Target { endpoint: &self.endpoint, run_id: scope.run_id(), patience: Patience::default() };
+            let (run_id, patience, accounts) = (scope.run_id(), Patience::default(), self.accounts());
+            let target = Target { endpoint: &self.endpoint, run_id, patience, accounts: &accounts };
             let reading = adapter(self.endpoint.engine).read(target).await;
             let Assessment { findings, measurement } = self.assess(reading);
             if let Some(value) = measurement {
@@ -108,42 +120,73 @@ impl LimitCoversDemand {
             );
             return nothing(Err(CannotTell::insufficient(detail)));
         }
-        let comparisons: Vec<Comparison<'_>> = reading.limits.iter().map(|limit| self.compare(limit)).collect();
+        let comparisons: Vec<Comparison<'_>> =
+            reading.limits.iter().map(|limit| self.compare(limit, contributors)).collect();
         let measurement = Some(comparisons.iter().map(Comparison::measurement).collect());
-        Assessment { findings: self.findings(comparisons, &reading.notes), measurement }
+        Assessment { findings: self.findings(comparisons, &reading), measurement }
     }
 
-    fn findings(&self, mut comparisons: Vec<Comparison<'_>>, notes: &[String]) -> Result<Vec<Finding>, CannotTell> {
+    fn findings(&self, mut comparisons: Vec<Comparison<'_>>, reading: &Reading) -> Result<Vec<Finding>, CannotTell> {
         // What binds comes first: the limit with the least to spare.
         comparisons.sort_by_key(|comparison| {
             let headroom = comparison.headroom();
             i128::from(headroom.limit) - i128::from(headroom.needed())
         });
         let mut unclear = self.demand.unclear.clone();
+        unclear.extend(self.guesses(&reading.limits));
         unclear.extend(comparisons.iter().filter(|comparison| comparison.others().is_none()).map(|comparison| {
             format!("nobody tells what other clients hold of {}; declare it with `others`", comparison.limit.name)
         }));
         let mut findings: Vec<Finding> = comparisons.iter().map(Comparison::finding).collect();
         let is_met = findings.iter().all(|finding| finding.met);
         // What is known is a lower bound: too much already is too much, but enough so far is not enough.
+        let reason = reading.gap.as_ref().map(|gap| gap.reason);
+        unclear.extend(reading.gap.as_ref().map(|gap| gap.detail.clone()));
         if is_met && !unclear.is_empty() {
             let needed: Vec<&str> = findings.iter().map(|finding| finding.observed.as_str()).collect();
             let detail = format!("{}. As far as is known, {}", unclear.join("; "), needed.join("; "));
-            return Err(CannotTell::insufficient(detail));
+            return Err(CannotTell::new(reason.unwrap_or(Reason::InsufficientData), detail));
         }
         if let Some(first) = findings.first_mut() {
-            for note in notes.iter().chain(&unclear) {
+            for note in reading.notes.iter().chain(&unclear) {
                 first.evidence.push(Evidence::new("note", self.endpoint.name.as_str(), note.as_str()));
             }
         }
         Ok(findings)
     }
 
-    fn compare<'a>(&'a self, limit: &'a Limit) -> Comparison<'a> {
+    /// Whose pools are guessed, if pools that are larger by the margin would not fit.
+    fn guesses(&self, limits: &[Limit]) -> Vec<String> {
+        let larger = |known: &Contributor| Contributor {
+            pool: if known.assumed { known.pool.saturating_mul(GUESS_MARGIN) } else { known.pool },
+            ..known.clone()
+        };
+        let larger: Vec<Contributor> = self.demand.contributors.iter().map(larger).collect();
+        if limits.iter().all(|limit| self.compare(limit, &larger).headroom().covers()) {
+            return vec![];
+        }
+        let guessed = self.demand.contributors.iter().filter(|known| known.assumed);
+        guessed
+            .map(|known| {
+                format!(
+                    "{} ({}): the size of the pool is not told, and {} is a guess ({}); give the size with `uses`",
+                    known.workload, known.side, known.pool, known.source
+                )
+            })
+            .collect()
+    }
+
+    /// The accounts whose limits matter.
+    fn accounts(&self) -> BTreeSet<String> {
+        let of_workloads = self.demand.contributors.iter().filter_map(|known| known.account.as_deref());
+        of_workloads.chain(account(&self.endpoint)).map(str::to_owned).collect()
+    }
+
+    fn compare<'a>(&'a self, limit: &'a Limit, contributors: &'a [Contributor]) -> Comparison<'a> {
         Comparison {
             endpoint: &self.endpoint,
             limit,
-            contributors: &self.demand.contributors,
+            contributors,
             account: account(&self.endpoint),
             scenario: self.scenario,
         }
@@ -190,9 +233,8 @@ fn account(endpoint: &Endpoint) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::headroom::{Contributor, Instances, Side, Usage};
+    use crate::headroom::{Instances, Side, Usage};
     use crate::refusal::Refusal;
-    use preflight_core::Reason;
     use std::collections::BTreeMap;
 
     fn contributor(workload: &str, side: Side, pool: u64) -> Contributor {
@@ -300,6 +342,32 @@ mod tests {
         assert!(found.detail.starts_with("billing (eks): no bound"));
         // What is known is too much already: that is an answer.
         assert!(!assess(&check(plain(), partial), read(vec![limit(60)])).unwrap()[0].met);
+    }
+
+    #[test]
+    fn a_guessed_pool_passes_only_where_a_much_larger_one_would() {
+        let mut guessed = demand();
+        guessed.contributors[1].assumed = true;
+        let check = check(plain(), guessed);
+        // 40 + 20 are known and guessed, 4 are others'; with ten times the guess it would be 240 + 4 + 13.
+        assert!(assess(&check, read(vec![limit(257)])).unwrap()[0].met);
+        let found = assess(&check, read(vec![limit(256)])).unwrap_err();
+        assert_eq!(found.reason, Reason::InsufficientData);
+        assert!(found.detail.starts_with("orders (eks): the size of the pool is not told, and 5 is a guess"));
+        assert!(!assess(&check, read(vec![limit(73)])).unwrap()[0].met, "the guess is enough for a fail");
+    }
+
+    #[test]
+    fn a_limit_that_may_not_be_read_is_no_pass_and_does_not_hide_a_fail() {
+        let check = check(plain(), demand());
+        let read = |value| {
+            let gap = Some(CannotTell::forbidden("mysql.user is not readable"));
+            Ok(Reading { limits: vec![limit(value)], gap, ..Reading::default() })
+        };
+        let found = assess(&check, read(500)).unwrap_err();
+        assert_eq!(found.reason, Reason::Forbidden);
+        assert!(found.detail.starts_with("mysql.user is not readable"));
+        assert!(!assess(&check, read(60)).unwrap()[0].met);
     }
 
     #[test]

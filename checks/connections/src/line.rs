@@ -1,7 +1,7 @@
 //! A connection of the transport, with or without TLS, that counts what the server sends.
 
 use crate::address::Address;
-use crate::refusal::{End, Kind, Refusal, Trace, classify};
+use crate::refusal::{End, Refusal, Trace, classify};
 use crate::settings::{Engine, Tls};
 use preflight_core::CannotTell;
 use rustls::pki_types::pem::PemObject;
@@ -34,10 +34,6 @@ impl Failure {
             Self::Refused(refusal) => refusal.cannot_tell(what),
             Self::Unclear(reason) => reason,
         }
-    }
-
-    pub(crate) fn is_refusal_for(&self, kind: Kind) -> bool {
-        matches!(self, Self::Refused(refusal) if refusal.kind == kind)
     }
 }
 
@@ -218,7 +214,14 @@ impl AsyncWrite for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refusal::Kind;
     use tokio::net::TcpListener;
+
+    impl Failure {
+        fn is_refusal_for(&self, kind: Kind) -> bool {
+            matches!(self, Self::Refused(refusal) if refusal.kind == kind)
+        }
+    }
 
     async fn open(tls: &Tls, address: &Address) -> Failure {
         let patience = Patience { dial: Duration::from_secs(2), handshake: Duration::from_millis(200) };

@@ -19,6 +19,7 @@ use crate::settings::Endpoint;
 use preflight_core::{
     CannotTell, Check, Disruption, Entry, Evidence, Finding, Item, Levels, Meta, Permission, Run, Scope,
 };
+use std::collections::BTreeSet;
 
 pub(crate) const META: Meta = Meta {
     id: "connections.path-admits",
@@ -61,7 +62,8 @@ fn items(env: &Env) -> Vec<Item> {
 impl Check for PathAdmits {
     fn run<'a>(&'a self, scope: &'a Scope) -> Run<'a> {
         Box::pin(async move {
-            let target = Target { endpoint: &self.endpoint, run_id: scope.run_id(), patience: Patience::default() };
+            let (run_id, patience) = (scope.run_id(), Patience::default());
+            let target = Target { endpoint: &self.endpoint, run_id, patience, accounts: &BTreeSet::new() };
             assess(&self.endpoint, adapter(self.endpoint.engine).admit(target).await)
         })
     }
@@ -93,7 +95,9 @@ fn advice(kind: Kind, name: &str) -> String {
         }
         Kind::Limit(LimitKind::Account) => format!("Raise the limit of the account on {name}: it is used up."),
         Kind::Limit(LimitKind::VirtualHost) => format!("Raise the limit of the virtual host on {name}: it is used up."),
-        Kind::Authentication => format!("Correct account, password or grants of the applications on {name}."),
+        Kind::Authentication => {
+            format!("Correct account, password or grants of the applications on {name}, or `tls` if it asks for TLS.")
+        }
         Kind::HostBlocked => {
             format!("Find out who breaks off handshakes from this address, then unblock it on {name} (FLUSH HOSTS).")
         }

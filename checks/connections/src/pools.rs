@@ -129,9 +129,9 @@ pub(crate) fn data_sources<'a>(references: Vec<Reference<'a>>) -> Vec<Reference<
     kept
 }
 
-/// The pool of one data source. `alone` says that no other endpoint of this engine is named in the container, so that a
-/// setting without a telling name can only be meant for this one.
-pub(crate) fn pool_of(engine: Engine, reference: &Reference<'_>, variables: &[Variable], alone: bool) -> Pool {
+/// The pool of one data source. `rivals` are the data sources of other servers of this engine in the container: what is
+/// theirs is not taken, and a setting without a telling name can be meant for this one.
+pub(crate) fn pool_of(engine: Engine, reference: &Reference<'_>, variables: &[Variable], rivals: &[String]) -> Pool {
     let value = reference.variable.value.as_deref().unwrap_or_default();
     if let Some(size) = parameter(value) {
         return pool_from(&size, &reference.variable.name, &reference.variable.at);
@@ -145,37 +145,23 @@ pub(crate) fn pool_of(engine: Engine, reference: &Reference<'_>, variables: &[Va
             candidates.push((variable, source, key));
         }
     }
-    let related = candidates.iter().filter(|(_, source, _)| is_related(source, &reference.source));
-    let best = related.max_by_key(|(_, source, key)| (source == &reference.source, source.len(), key.size.len()));
-    let chosen = match best {
-        Some(best) => Some(best),
-        None if alone => candidates.iter().max_by_key(|(variable, ..)| {
-            variable.value.as_deref().and_then(|value| value.trim().parse::<u64>().ok()).unwrap_or(u64::MAX)
-        }),
-        None => None,
+    // Of two that say the same, the larger one is taken, and one that cannot be read before both.
+    let size = |variable: &Variable| {
+        variable.value.as_deref().and_then(|value| value.trim().parse::<u64>().ok()).unwrap_or(u64::MAX)
     };
+    let related = candidates.iter().filter(|(_, source, _)| is_related(source, &reference.source));
+    let best = related.max_by_key(|(variable, source, key)| {
+        (source == &reference.source, source.len(), key.size.len(), size(variable))
+    });
+    let of_nobody = |source: &str| !rivals.iter().any(|rival| is_related(source, rival));
+    let chosen = best.or_else(|| {
+        let free = candidates.iter().filter(|(_, source, _)| of_nobody(source));
+        free.max_by_key(|(variable, ..)| size(variable))
+    });
     match chosen {
         Some((variable, _, key)) => of_variable(variable, key, variables),
         None => by_default(engine, value, variables),
     }
-}
-
-/// Processes in one container, each with pools of its own.
-pub(crate) fn processes(variables: &[Variable], arguments: &[Variable]) -> u64 {
-    let number = |text: &str| text.trim().parse::<u64>().ok().filter(|count| *count > 0);
-    let named = |name: &str| variables.iter().find(|known| known.name == name).and_then(|known| known.value.as_deref());
-    let of_gunicorn = named("GUNICORN_CMD_ARGS").into_iter();
-    let command_line: Vec<&str> = of_gunicorn
-        .chain(arguments.iter().filter_map(|argument| argument.value.as_deref()))
-        .flat_map(str::split_whitespace)
-        .collect();
-    let is_gunicorn = named("GUNICORN_CMD_ARGS").is_some() || command_line.iter().any(|word| word.contains("gunicorn"));
-    let of_words = command_line.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--workers=") {
-        Some(count) => number(count),
-        None if *word == "--workers" || (is_gunicorn && *word == "-w") => number(command_line.get(at + 1)?),
-        None => None,
-    });
-    of_words.or_else(|| named("WEB_CONCURRENCY").and_then(number)).unwrap_or(1)
 }
 
 fn key_of(engine: Engine, name: &str) -> Option<(String, &'static Key)> {
@@ -196,15 +182,34 @@ fn is_migration(source: &str) -> bool {
 
 fn of_variable(variable: &Variable, key: &Key, variables: &[Variable]) -> Pool {
     let Some(value) = &variable.value else {
-        return Pool::Unreadable { why: format!("{} at {} comes from a secret", variable.name, variable.at) };
+        return Pool::Unreadable { why: format!("{} at {} is not written down", variable.name, variable.at) };
     };
-    match pool_from(value, &variable.name, &variable.at) {
-        Pool::Size { size, at } if key.owner == "sqlalchemy" => {
-            let overflow = variables.iter().find(|known| normalised(&known.name).ends_with("sqlalchemymaxoverflow"));
-            let overflow = overflow.and_then(|known| known.value.as_deref()?.trim().parse().ok()).unwrap_or(10);
+    let (size, at) = match pool_from(value, &variable.name, &variable.at) {
+        Pool::Size { size, at } => (size, at),
+        other => return other,
+    };
+    match overflow(key, variables) {
+        Ok(0) => Pool::Size { size, at },
+        Ok(overflow) => {
             Pool::Size { size: size.saturating_add(overflow), at: format!("{at}, with an overflow of {overflow}") }
         }
-        found => found,
+        Err(other) => other,
+    }
+}
+
+/// What SQLAlchemy opens beyond its pool: 10, unless a setting says otherwise.
+fn overflow(key: &Key, variables: &[Variable]) -> Result<u64, Pool> {
+    let Some(found) = variables.iter().find(|known| normalised(&known.name).ends_with("maxoverflow")) else {
+        return Ok(if key.owner == "sqlalchemy" { 10 } else { 0 });
+    };
+    let Variable { name, value, at } = found;
+    let Some(value) = value else {
+        return Err(Pool::Unreadable { why: format!("{name} at {at} is not written down") });
+    };
+    match value.trim().parse::<i64>() {
+        Ok(number) => u64::try_from(number)
+            .map_err(|_| Pool::Unbounded { why: format!("{name}={number} at {at} stands for no bound") }),
+        Err(_) => Err(Pool::Unreadable { why: format!("{name} at {at} is not a number") }),
     }
 }
 
@@ -255,15 +260,16 @@ mod tests {
         Variable { name: name.to_owned(), value: Some(value.to_owned()), at: "pod.yaml:7".to_owned() }
     }
 
-    fn pool(engine: Engine, address: (&str, &str), others: &[(&str, &str)], alone: bool) -> Pool {
+    fn pool(engine: Engine, address: (&str, &str), others: &[(&str, &str)], rivals: &[&str]) -> Pool {
         let address = variable(address.0, address.1);
         let others: Vec<Variable> = others.iter().map(|(name, value)| variable(name, value)).collect();
         let reference = Reference { source: source_of(&address.name), variable: &address };
-        pool_of(engine, &reference, &others, alone)
+        let rivals: Vec<String> = rivals.iter().map(|rival| (*rival).to_owned()).collect();
+        pool_of(engine, &reference, &others, &rivals)
     }
 
     fn size(engine: Engine, address: (&str, &str), others: &[(&str, &str)]) -> Option<u64> {
-        match pool(engine, address, others, true) {
+        match pool(engine, address, others, &[]) {
             Pool::Size { size, .. } => Some(size),
             _ => None,
         }
@@ -323,36 +329,57 @@ mod tests {
         assert_eq!(size(Engine::MySql, address("ORDERS_DATASOURCE_URL"), &settings), Some(20));
         assert_eq!(size(Engine::MySql, address("BILLING_DATASOURCE_JDBCURL"), &settings), Some(3));
         // A source without a setting of its own, where another database is there too: nobody's pool is borrowed.
-        let found = pool(Engine::MySql, address("AUDIT_DATASOURCE_URL"), &settings, false);
+        let found =
+            pool(Engine::MySql, address("AUDIT_DATASOURCE_URL"), &settings, &["ordersdatasource", "billingdatasource"]);
         assert!(matches!(found, Pool::Assumed { size: 10, .. }));
+        // What is named after nobody may be meant for it.
+        let found =
+            pool(Engine::MySql, address("AUDIT_URL"), &[("HIKARI_MAXIMUM_POOL_SIZE", "50")], &["ordersdatasource"]);
+        assert!(matches!(found, Pool::Size { size: 50, .. }));
         // Where this is the only database, the larger one is.
         assert_eq!(size(Engine::MySql, address("AUDIT_DATASOURCE_URL"), &settings), Some(20));
     }
 
     #[test]
     fn the_pool_of_another_engine_is_not_borrowed() {
-        let found = pool(Engine::Redis, ("REDIS_URL", "redis://cache"), &[("DB_POOL", "50")], true);
+        let found = pool(Engine::Redis, ("REDIS_URL", "redis://cache"), &[("DB_POOL", "50")], &[]);
         assert_eq!(found, Pool::Assumed { size: 8, client: "Jedis" });
     }
 
     #[test]
     fn no_bound_is_said_and_never_guessed() {
         let go = ("DSN", "app:pw@tcp(db:3306)/shop");
-        assert!(matches!(pool(Engine::MySql, go, &[], true), Pool::Unbounded { .. }));
+        assert!(matches!(pool(Engine::MySql, go, &[], &[]), Pool::Unbounded { .. }));
         assert_eq!(size(Engine::MySql, go, &[("DB_MAX_OPEN_CONNS", "25")]), Some(25));
-        assert!(matches!(pool(Engine::MySql, go, &[("DB_MAX_OPEN_CONNS", "0")], true), Pool::Unbounded { .. }));
+        assert!(matches!(pool(Engine::MySql, go, &[("DB_MAX_OPEN_CONNS", "0")], &[]), Pool::Unbounded { .. }));
         let lettuce = [("SPRING_DATA_REDIS_LETTUCE_POOL_MAXACTIVE", "-1")];
-        assert!(matches!(pool(Engine::Redis, ("SPRING_DATA_REDIS_HOST", "c"), &lettuce, true), Pool::Unbounded { .. }));
+        assert!(matches!(pool(Engine::Redis, ("SPRING_DATA_REDIS_HOST", "c"), &lettuce, &[]), Pool::Unbounded { .. }));
     }
 
     #[test]
     fn a_size_that_cannot_be_read_is_said() {
         let settings = [("SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", "${POOL:10}")];
-        assert!(matches!(pool(Engine::MySql, JDBC, &settings, true), Pool::Unreadable { .. }));
+        assert!(matches!(pool(Engine::MySql, JDBC, &settings, &[]), Pool::Unreadable { .. }));
         let hidden = Variable { value: None, ..variable("SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", "") };
         let address = variable(JDBC.0, JDBC.1);
         let reference = Reference { source: source_of(JDBC.0), variable: &address };
-        assert!(matches!(pool_of(Engine::MySql, &reference, &[hidden], true), Pool::Unreadable { .. }));
+        assert!(matches!(pool_of(Engine::MySql, &reference, &[hidden], &[]), Pool::Unreadable { .. }));
+    }
+
+    #[test]
+    fn of_two_settings_that_say_the_same_the_larger_one_is_taken() {
+        let settings =
+            [("SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE", "40"), ("spring.datasource.hikari.maximum-pool-size", "5")];
+        assert_eq!(size(Engine::MySql, JDBC, &settings), Some(40));
+    }
+
+    #[test]
+    fn an_overflow_without_a_bound_or_from_a_secret_is_said() {
+        let db = ("DB_HOST", "db");
+        let with = |overflow| pool(Engine::MySql, db, &[("DB_POOL_SIZE", "5"), ("DB_MAX_OVERFLOW", overflow)], &[]);
+        assert!(matches!(with("7"), Pool::Size { size: 12, .. }));
+        assert!(matches!(with("-1"), Pool::Unbounded { .. }));
+        assert!(matches!(with("many"), Pool::Unreadable { .. }));
     }
 
     #[test]
@@ -371,15 +398,5 @@ mod tests {
         let references = variables.iter().map(|variable| Reference { source: source_of(&variable.name), variable });
         let found = data_sources(references.collect());
         assert_eq!(found.iter().map(|found| found.source.as_str()).collect::<Vec<_>>(), ["db", "reader"]);
-    }
-
-    #[test]
-    fn workers_multiply() {
-        let argument = |text| [variable("", text)];
-        assert_eq!(processes(&[variable("WEB_CONCURRENCY", "4")], &[]), 4);
-        assert_eq!(processes(&[variable("GUNICORN_CMD_ARGS", "--bind :80 --workers=3")], &[]), 3);
-        assert_eq!(processes(&[], &argument("gunicorn -w 5 app:app")), 5);
-        assert_eq!(processes(&[], &argument("java -w 5")), 1);
-        assert_eq!(processes(&[variable("WEB_CONCURRENCY", "x")], &[]), 1);
     }
 }

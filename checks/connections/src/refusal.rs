@@ -69,6 +69,17 @@ pub(crate) enum Kind {
     Local,
 }
 
+impl Kind {
+    /// Whether a refusal of one account is one of all of them, at the same door or at another one of the server.
+    pub(crate) fn is_for_everybody(self, same_door: bool) -> bool {
+        match self {
+            Self::Limit(LimitKind::Server) => true,
+            Self::HostBlocked | Self::HostDenied | Self::Tls | Self::SilentClose | Self::Hang => same_door,
+            _ => false,
+        }
+    }
+}
+
 /// Which limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LimitKind {

@@ -74,10 +74,11 @@ async fn run_one(job: Job, slots: &Semaphore, locks: &BTreeMap<String, Arc<Mutex
 mod tests {
     use super::*;
     use crate::{Disruption, Finding, Levels, Outcome, Reason, Run};
+    use proptest::prelude::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    const fn meta(disruption: Disruption) -> Meta {
+    const fn meta(disruption: Disruption, limit_ms: u64) -> Meta {
         Meta {
             id: "area.property",
             title: "Title",
@@ -88,14 +89,16 @@ mod tests {
             permissions: &[],
             disruption,
             levels: Levels::required(),
-            limit_ms: 10_000,
+            limit_ms,
             max_age_ms: 1,
         }
     }
 
-    static READS: Meta = meta(Disruption::Reads);
-    static WRITES: Meta = meta(Disruption::Writes);
-    static LOADS: Meta = meta(Disruption::Loads);
+    static READS: Meta = meta(Disruption::Reads, 10_000);
+    static WRITES: Meta = meta(Disruption::Writes, 10_000);
+    static LOADS: Meta = meta(Disruption::Loads, 10_000);
+    static SHORT: [Meta; 3] =
+        [meta(Disruption::Connects, 20), meta(Disruption::Writes, 20), meta(Disruption::Loads, 20)];
 
     /// Counts how many run at once, and remembers the most.
     #[derive(Default)]
@@ -171,5 +174,142 @@ mod tests {
         });
         assert_eq!(results.len(), 5);
         assert!(results.iter().filter(|one| one.reason == Some(Reason::Interrupted)).count() >= 4);
+    }
+
+    /// Who is there now, and everybody who met somebody they must not meet.
+    #[derive(Default)]
+    struct Room {
+        inside: Vec<(Disruption, BTreeSet<String>)>,
+        met: Vec<String>,
+    }
+
+    type Shared = Arc<std::sync::Mutex<Room>>;
+
+    /// Leaves the room when it is dropped, however that comes about.
+    struct Visit(Shared, (Disruption, BTreeSet<String>));
+
+    impl Visit {
+        fn begin(room: &Shared, disruption: Disruption, targets: &[String]) -> Self {
+            let own = (disruption, targets.iter().cloned().collect::<BTreeSet<_>>());
+            let mut inside = room.lock().unwrap();
+            let clash = |other: &(Disruption, BTreeSet<String>)| {
+                let load = own.0 == Disruption::Loads || other.0 == Disruption::Loads;
+                let both = own.0.needs_consent() && other.0.needs_consent();
+                load || (both && !own.1.is_disjoint(&other.1))
+            };
+            let met: Vec<String> = inside
+                .inside
+                .iter()
+                .filter(|other| clash(other))
+                .map(|other| format!("{own:?} met {other:?}"))
+                .collect();
+            inside.met.extend(met);
+            inside.inside.push(own.clone());
+            Self(Arc::clone(room), own)
+        }
+    }
+
+    impl Drop for Visit {
+        fn drop(&mut self) {
+            let mut room = self.0.lock().unwrap();
+            let at = room.inside.iter().position(|one| *one == self.1).unwrap();
+            room.inside.remove(at);
+        }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Way {
+        Ends,
+        Fails,
+        Panics,
+        /// Stops when it is told to.
+        Hangs,
+        /// Does not.
+        IsDeaf,
+    }
+
+    struct Visitor {
+        room: Shared,
+        way: Way,
+        disruption: Disruption,
+        targets: Vec<String>,
+    }
+
+    impl Check for Visitor {
+        fn run<'a>(&'a self, scope: &'a Scope) -> Run<'a> {
+            Box::pin(async move {
+                let _visit = Visit::begin(&self.room, self.disruption, &self.targets);
+                match self.way {
+                    Way::Hangs => scope.cancelled().await,
+                    Way::IsDeaf => std::future::pending().await,
+                    _ => scope.sleep(Duration::from_millis(3)).await?,
+                }
+                match self.way {
+                    Way::Fails => Ok(vec![Finding::unmet("o", "e")]),
+                    Way::Panics => panic!("as planned"),
+                    _ => Ok(vec![Finding::met("o", "e")]),
+                }
+            })
+        }
+    }
+
+    type Plan = Vec<(usize, Way, Vec<String>)>;
+
+    fn plan() -> impl Strategy<Value = Plan> {
+        let way = prop_oneof![
+            6 => Just(Way::Ends), 2 => Just(Way::Fails), 2 => Just(Way::Panics), 1 => Just(Way::Hangs), 1 => Just(Way::IsDeaf)
+        ];
+        let targets = proptest::sample::subsequence(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], 0..=3);
+        let disruption = prop_oneof![2 => Just(0_usize), 4 => Just(1), 1 => Just(2)];
+        proptest::collection::vec((disruption, way, targets.prop_shuffle()), 0..9)
+    }
+
+    fn visitors(plan: &Plan, room: &Shared) -> Vec<Job> {
+        let job = |(n, (disruption, way, targets)): (usize, &(usize, Way, Vec<String>))| {
+            let meta = &SHORT[*disruption];
+            let (room, disruption) = (Arc::clone(room), meta.disruption);
+            let visitor = Visitor { room, way: *way, disruption, targets: targets.clone() };
+            Job { meta, subject: n.to_string(), targets: targets.clone(), check: Arc::new(visitor) }
+        };
+        plan.iter().enumerate().map(job).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn disruptive_checks_of_one_target_never_overlap_and_every_job_has_one_result(
+            plan in plan(),
+            concurrency in 1_usize..9,
+            cancelled_after_ms in proptest::option::weighted(0.3, 0_u64..30),
+        ) {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+            let room = Shared::default();
+            let scope = Scope::for_tests();
+            let results = runtime.block_on(async {
+                let cancelling = async {
+                    if let Some(after) = cancelled_after_ms {
+                        drop(scope.sleep(Duration::from_millis(after)).await);
+                        scope.cancel();
+                    }
+                };
+                tokio::join!(run_all(visitors(&plan, &room), concurrency, &scope), cancelling).0
+            });
+            let room = room.lock().unwrap();
+            prop_assert!(room.met.is_empty() && room.inside.is_empty(), "{:?}, left {:?}", room.met, room.inside);
+            let subjects: Vec<String> = results.iter().map(|one| one.subject.clone()).collect();
+            prop_assert_eq!(subjects, (0..plan.len()).map(|n| n.to_string()).collect::<Vec<_>>());
+            for (result, (_, way, _)) in results.iter().zip(&plan) {
+                // A busy machine may make any of them too late, and so may the cancellation.
+                let late = matches!(result.reason, Some(Reason::Timeout | Reason::Interrupted));
+                let fits = match way {
+                    Way::Ends => result.outcome == Outcome::Pass,
+                    Way::Fails => result.outcome == Outcome::Fail,
+                    Way::Panics => result.reason == Some(Reason::Panicked),
+                    Way::Hangs | Way::IsDeaf => false,
+                };
+                prop_assert!(fits || (late && result.outcome == Outcome::Unknown), "{:?}: {:?}", way, result);
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -45,6 +45,8 @@ struct State {
     run_id: String,
     path: Option<PathBuf>,
     file: Option<File>,
+    /// Set when a part of a line may stand at the end of the file and could not be removed.
+    is_torn: bool,
     next: u64,
     open: BTreeMap<u64, Entry>,
 }
@@ -63,7 +65,8 @@ impl Journal {
     }
 
     fn new(path: Option<PathBuf>, run_id: &str) -> Self {
-        let state = State { run_id: run_id.to_owned(), path, file: None, next: 1, open: BTreeMap::new() };
+        let state =
+            State { run_id: run_id.to_owned(), path, file: None, is_torn: false, next: 1, open: BTreeMap::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -115,6 +118,9 @@ impl Journal {
 impl State {
     fn append(&mut self, line: &Line) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
+        if self.is_torn {
+            return Err(io::Error::other("an earlier line could not be written whole"));
+        }
         if self.file.is_none() {
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder)?;
@@ -122,10 +128,13 @@ impl State {
             self.file = Some(OpenOptions::new().create(true).append(true).open(path)?);
         }
         let file = self.file.as_mut().expect("opened above");
+        let whole = file.metadata()?.len();
         let mut text = serde_json::to_string(line)?;
         text.push('\n');
-        file.write_all(text.as_bytes())?;
-        file.sync_data()
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).inspect_err(|_| {
+            // The next line must not continue this one: a reader would know neither.
+            self.is_torn = file.set_len(whole).is_err();
+        })
     }
 }
 
@@ -135,17 +144,19 @@ impl State {
 /// # Errors
 /// If the file cannot be read, is larger than 64 MiB, or a line before the last is not of a journal.
 pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
-    let file = File::open(path)?;
-    if file.metadata()?.len() > JOURNAL_BYTES_MAX {
+    let mut bytes = vec![];
+    File::open(path)?.take(JOURNAL_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > JOURNAL_BYTES_MAX {
         return Err(io::Error::other(format!("the journal is larger than {JOURNAL_BYTES_MAX} bytes")));
     }
     let mut open = BTreeMap::new();
     let mut broken = None;
-    for (number, line) in BufReader::new(file.take(JOURNAL_BYTES_MAX)).lines().enumerate() {
+    // Bytes, not text: a crash may have cut a line off within a character.
+    for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         if let Some(number) = broken {
             return Err(io::Error::other(format!("line {number} is not of a journal")));
         }
-        match serde_json::from_str(&line?) {
+        match serde_json::from_slice(line) {
             Ok(Line::Created(entry)) => drop(open.insert((entry.run_id.clone(), entry.id), entry)),
             Ok(Line::Removed { id }) => open.retain(|(_, known), _| *known != id),
             Err(_) => broken = Some(number + 1),
@@ -163,6 +174,64 @@ pub fn file_name(run_id: &str, started_at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// Writes a journal with the given names; of every second one, if it says so, the thing is removed later. Gives the
+    /// file and, after each of its lines, how long it was and what was open.
+    fn written(folder: &Path, names: &[(String, bool)]) -> (Vec<u8>, Vec<(usize, Vec<Entry>)>) {
+        let path = folder.join("run.journal");
+        let journal = Journal::at(&path, "run-größe");
+        let mut after = vec![];
+        let mut note =
+            |journal: &Journal| after.push((std::fs::metadata(&path).unwrap().len() as usize, journal.open()));
+        journal.created("area.kind", "kept", "so that the file stays").unwrap();
+        note(&journal);
+        let mut waiting = None;
+        for (name, removed) in names {
+            let id = journal.created("area.kind", "orders", name).unwrap();
+            note(&journal);
+            if let Some(earlier) = waiting.take().filter(|_| *removed) {
+                journal.removed(earlier).unwrap();
+                note(&journal);
+            }
+            waiting = Some(id);
+        }
+        (std::fs::read(&path).unwrap(), after)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn a_journal_cut_off_at_any_byte_gives_every_whole_entry(
+            names in proptest::collection::vec((".{0,12}", any::<bool>()), 0..6),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let (bytes, after) = written(folder.path(), &names);
+            let cut = folder.path().join("cut.journal");
+            for end in 0..=bytes.len() {
+                std::fs::write(&cut, &bytes[..end]).unwrap();
+                // A line is whole with its last brace; the line break after it adds nothing.
+                let open = after.iter().rev().find(|(length, _)| *length <= end + 1).map(|(_, open)| open.clone());
+                prop_assert_eq!(read(&cut).unwrap(), open.unwrap_or_default(), "the first {} bytes", end);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_could_not_be_written_does_not_spoil_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.journal");
+        let journal = Journal::at(&path, "run-1");
+        journal.created("a.b", "c", "first").unwrap();
+        // A file opened for reading takes nothing, as a full disk would.
+        let writable = journal.0.lock().unwrap().file.replace(File::open(&path).unwrap());
+        assert!(journal.created("a.b", "c", "second").is_err());
+        assert_eq!(journal.open().len(), 1, "what could not be written down is not created");
+        journal.0.lock().unwrap().file = writable;
+        assert!(journal.created("a.b", "c", "third").is_err(), "nor could a torn line be taken back");
+        assert_eq!(read(&path).unwrap().len(), 1);
+    }
 
     #[test]
     fn what_was_created_and_not_removed_is_read_back() {

@@ -22,7 +22,7 @@ const TEXT_BYTES_MAX: usize = 8_192;
 ///
 /// A panic, a hang, a cancelled scope, an error and an empty list of findings become `unknown` with the right reason.
 /// When time is up the check's scope is cancelled first, so that it can remove what it created; after five more seconds
-/// it is dropped where it stands.
+/// it is dropped where it stands. One that blocks its thread is left behind after five more.
 pub async fn judge(meta: &Meta, subject: &str, check: Arc<dyn Check>, scope: &Scope) -> CheckResult {
     let started = scope.now();
     let interrupted = || CannotTell::new(Reason::Interrupted, "the run was interrupted before the check ended");
@@ -42,6 +42,9 @@ pub async fn judge(meta: &Meta, subject: &str, check: Arc<dyn Check>, scope: &Sc
     // What a stopped check still says does not count: it may have been cut off in the middle.
     if tokio::time::timeout(GRACE, &mut task).await.is_err() {
         task.abort();
+        // It is dropped where it next waits. Whoever runs next on its target must not meet it; a check that blocks its
+        // thread cannot be stopped, and is left behind.
+        drop(tokio::time::timeout(GRACE, &mut task).await);
     }
     result(meta, subject, scope, started, Err(stopped))
 }
@@ -234,6 +237,83 @@ mod tests {
         assert_eq!((slow.outcome, slow.reason), (Outcome::Unknown, Some(Reason::Timeout)));
         let deaf = judged(|_| Box::pin(std::future::pending())).await;
         assert_eq!((deaf.outcome, deaf.reason), (Outcome::Unknown, Some(Reason::Timeout)));
+    }
+
+    #[tokio::test]
+    async fn a_panic_before_the_first_wait_or_while_stopping_is_no_way_out() {
+        let reason = |result: CheckResult| (result.outcome, result.reason);
+        assert_eq!(reason(judged(|_| panic!("at once")).await), (Outcome::Unknown, Some(Reason::Panicked)));
+        let stopping = judged(|scope| {
+            Box::pin(async move {
+                scope.cancelled().await;
+                panic!("while stopping")
+            })
+        });
+        assert_eq!(reason(stopping.await), (Outcome::Unknown, Some(Reason::Timeout)));
+    }
+
+    #[tokio::test]
+    async fn what_a_panic_says_is_in_no_result() {
+        let result = judged(|_| Box::pin(async { panic!("password=hunter2") })).await;
+        assert!(!format!("{result:?}").contains("hunter2"), "{result:?}");
+        assert!(result.remediation.unwrap().text.contains("defect"));
+    }
+
+    /// Blocks its thread until the other side is dropped.
+    struct Blocks(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+
+    impl Check for Blocks {
+        fn run<'a>(&'a self, _: &'a Scope) -> Run<'a> {
+            Box::pin(async {
+                let ended = self.0.lock().unwrap().recv();
+                Ok(vec![Finding::met(format!("{ended:?}"), "e")])
+            })
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_check_that_blocks_its_thread_is_a_timeout() {
+        let (end, until) = std::sync::mpsc::channel();
+        let result = judge(&META, "a", Arc::new(Blocks(until.into())), &Scope::for_tests()).await;
+        assert_eq!((result.outcome, result.reason), (Outcome::Unknown, Some(Reason::Timeout)));
+        assert!(result.observed.contains("60 ms"), "{}", result.observed);
+        drop(end);
+    }
+
+    #[tokio::test]
+    async fn a_check_is_gone_when_its_result_is_there() {
+        struct Deaf(Arc<()>);
+        impl Check for Deaf {
+            fn run<'a>(&'a self, _: &'a Scope) -> Run<'a> {
+                let held = Arc::clone(&self.0);
+                Box::pin(async move {
+                    let _held = held;
+                    std::future::pending().await
+                })
+            }
+        }
+        let held = Arc::new(());
+        judge(&META, "a", Arc::new(Deaf(Arc::clone(&held))), &Scope::for_tests()).await;
+        assert_eq!(Arc::strong_count(&held), 1, "neither the check nor what it did is left");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_pass_carries_a_reason_and_a_remedy_and_a_pass_carries_none() {
+        let all: [fn(Scope) -> Run<'static>; 6] = [
+            |_| Box::pin(async { Ok(vec![Finding::met("o", "e")]) }),
+            |_| Box::pin(async { Ok(vec![Finding::unmet("o", "e")]) }),
+            |_| Box::pin(async { Ok(vec![]) }),
+            |_| Box::pin(async { Err(CannotTell::unreachable("no")) }),
+            |_| Box::pin(async { panic!("as planned") }),
+            |_| Box::pin(std::future::pending()),
+        ];
+        for does in all {
+            let result = judged(does).await;
+            let settled = matches!(result.outcome, Outcome::Pass | Outcome::Fail);
+            assert_eq!(result.reason.is_none(), settled, "{result:?}");
+            assert_eq!(result.remediation.is_none(), result.outcome == Outcome::Pass, "{result:?}");
+            assert!(!result.observed.is_empty() && !result.expected.is_empty(), "{result:?}");
+        }
     }
 
     #[tokio::test]

@@ -90,7 +90,6 @@ impl Scope {
     }
 
     /// The same scope with a name, a cancellation and a deadline of its own, which is not later than this one's.
-    #[expect(clippy::disallowed_methods, reason = "a deadline is counted from now")]
     pub(crate) fn child(&self, teller: &str, limit: Duration) -> Self {
         let deadline = self.deadline.min(Instant::now() + limit);
         Self { deadline, teller: teller.into(), cancel: self.cancel.child_token(), ..self.clone() }

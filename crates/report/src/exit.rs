@@ -36,7 +36,7 @@ impl ExitCode {
         if report.run.interrupted_by.is_some() {
             return Self::Interrupted;
         }
-        match report.summary.verdict {
+        match report.verdict() {
             Verdict::NoGo => Self::NoGo,
             Verdict::Inconclusive if nothing_reached(report) => Self::NothingReached,
             Verdict::Inconclusive => Self::Inconclusive,

@@ -30,7 +30,7 @@ pub use digest::{sha256_hex, sha256_of};
 pub use exit::ExitCode;
 pub use finding::{Evidence, Finding, Remediation};
 pub use outcome::{Level, Outcome, Reason, Verdict};
-pub use read::{ReadError, read};
+pub use read::{REPORT_BYTES_MAX, ReadError, read};
 pub use report::{
     Aws, CheckResult, Cluster, Config, ConfigSource, Counts, Excluded, Integrity, Pin, PinKind, Plan, PlanItem, Report,
     Run, SCHEMA, SCHEMA_VERSION, Subject, SubjectWorkload, Summary, Tool, Transition, Waiver,

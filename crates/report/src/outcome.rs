@@ -2,11 +2,12 @@
 //!
 //! An unknown word, written by a newer tool, reads as the cautious one: `unknown`, `required`, `inconclusive`.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 /// How one check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -17,12 +18,11 @@ pub enum Outcome {
     /// It was not looked at, on purpose. Always with a [`Reason`]; never counts as passed.
     Skipped,
     /// It could not be found out. Always with a [`Reason`]. Also any word that this reader does not know.
-    #[serde(other)]
     Unknown,
 }
 
 /// Why an outcome is `unknown` or `skipped`. A closed list; a reader takes any other word as [`Reason::Other`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -49,24 +49,22 @@ pub enum Reason {
     /// The target speaks a version or a dialect that the check does not understand.
     Unsupported,
     /// A reason that this reader does not know.
-    #[serde(other)]
     Other,
 }
 
 /// Whether an item of the plan decides about the verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// It is shown and never changes the verdict.
     Advisory,
     /// Without its pass there is no `go`. Also any word that this reader does not know.
-    #[serde(other)]
     Required,
 }
 
 /// The answer of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -75,13 +73,21 @@ pub enum Verdict {
     /// At least one required item failed.
     NoGo,
     /// Neither could be shown. Also any word that this reader does not know.
-    #[serde(other)]
     Inconclusive,
 }
 
 /// The word as it stands in the report: every one of these types is a plain string there.
+///
+/// Read by hand because a derived reader takes `{"pass": null}` for `"pass"`.
 macro_rules! words {
-    ($type:ty { $($variant:ident => $word:literal),+ $(,)? }) => {
+    ($type:ty, otherwise $cautious:ident { $($variant:ident => $word:literal),+ $(,)? }) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = <Cow<'de, str>>::deserialize(deserializer)?;
+                Ok(match word.as_ref() { $($word => Self::$variant,)+ _ => Self::$cautious })
+            }
+        }
+
         impl $type {
             /// The word as it stands in the report.
             #[must_use]
@@ -103,10 +109,10 @@ macro_rules! words {
     };
 }
 
-words!(Outcome { Pass => "pass", Fail => "fail", Skipped => "skipped", Unknown => "unknown" });
-words!(Level { Advisory => "advisory", Required => "required" });
-words!(Verdict { Go => "go", NoGo => "no-go", Inconclusive => "inconclusive" });
-words!(Reason {
+words!(Outcome, otherwise Unknown { Pass => "pass", Fail => "fail", Skipped => "skipped", Unknown => "unknown" });
+words!(Level, otherwise Required { Advisory => "advisory", Required => "required" });
+words!(Verdict, otherwise Inconclusive { Go => "go", NoGo => "no-go", Inconclusive => "inconclusive" });
+words!(Reason, otherwise Other {
     Timeout => "timeout",
     Forbidden => "forbidden",
     Unreachable => "unreachable",
@@ -152,5 +158,13 @@ mod tests {
         assert_eq!(serde_json::from_str::<Verdict>("\"go-ahead\"").unwrap(), Verdict::Inconclusive);
         assert_eq!(serde_json::from_str::<Reason>("\"full-moon\"").unwrap(), Reason::Other);
         assert_eq!(serde_json::from_str::<Verdict>("\"GO\"").unwrap(), Verdict::Inconclusive);
+        assert_eq!(serde_json::from_str::<Verdict>("\"g\\u006f\"").unwrap(), Verdict::Go);
+    }
+
+    #[test]
+    fn what_is_no_word_is_refused() {
+        for text in [r#"{"pass":null}"#, "null", "0", "true", r#"["pass"]"#] {
+            assert!(serde_json::from_str::<Outcome>(text).is_err(), "{text}");
+        }
     }
 }

@@ -20,6 +20,7 @@ pub const SCHEMA_VERSION: &str = "1.0";
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Always `eks-preflight/report/v1`. A reader rejects any other major.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
     pub schema: String,
     /// Major and minor, for example `1.0`.
     pub schema_version: String,

@@ -26,9 +26,9 @@ pub fn verdict(plan: &Plan, results: &[CheckResult]) -> Verdict {
     }
 }
 
-type ByKey<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a CheckResult>>;
+pub(crate) type ByKey<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a CheckResult>>;
 
-fn by_key(results: &[CheckResult]) -> ByKey<'_> {
+pub(crate) fn by_key(results: &[CheckResult]) -> ByKey<'_> {
     let mut map = ByKey::new();
     for result in results {
         map.entry((&result.check, &result.subject)).or_default().push(result);
@@ -36,8 +36,8 @@ fn by_key(results: &[CheckResult]) -> ByKey<'_> {
     map
 }
 
-/// Every way in which results and plan do not match one to one, one line each. Empty if they match and the plan is not
-/// empty.
+/// Every way in which results and plan do not match one to one, one line each; a pass with a reason is none. Empty if
+/// they match and the plan is not empty.
 #[must_use]
 pub fn problems_between(plan: &Plan, results: &[CheckResult]) -> Vec<String> {
     let mut problems = Vec::new();
@@ -59,15 +59,22 @@ pub fn problems_between(plan: &Plan, results: &[CheckResult]) -> Vec<String> {
             many => problems.push(format!("{check} ({subject}) has {many} results")),
         }
     }
+    for result in results.values().flatten() {
+        if let (Outcome::Pass, Some(reason)) = (result.outcome, result.reason) {
+            problems.push(format!("{} ({}) passed and says why it did not: {reason}", result.check, result.subject));
+        }
+    }
     for (check, subject) in results.keys().filter(|key| !planned.contains_key(*key)) {
         problems.push(format!("{check} ({subject}) has a result and is not planned"));
     }
     problems
 }
 
-/// The summary of a plan and its results: verdict, completeness, counts, and a line for everything in the way of `go`.
+/// The summary of a report's plan and results: verdict, completeness, counts, and a line for everything in the way of
+/// `go`. A run that was interrupted is never `go`, whatever its checks came to before.
 #[must_use]
-pub fn summarise(plan: &Plan, results: &[CheckResult]) -> Summary {
+pub fn summarise(report: &Report) -> Summary {
+    let (plan, results) = (&report.plan, &report.results);
     let levels: BTreeMap<(&str, &str), Level> =
         plan.items.iter().map(|item| ((item.check.as_str(), item.subject.as_str()), item.level)).collect();
     let mut counts = Counts { planned: plan.items.len() as u64, ..Counts::default() };
@@ -76,6 +83,11 @@ pub fn summarise(plan: &Plan, results: &[CheckResult]) -> Summary {
     }
     let mut because = problems_between(plan, results);
     let complete = because.is_empty();
+    if complete && plan.items.iter().all(|item| item.level == Level::Advisory) {
+        because.push("nothing in the plan is required: the verdict rests on no check".to_owned());
+    }
+    let interrupted = report.run.interrupted_by.as_ref();
+    because.extend(interrupted.map(|cause| format!("the run was interrupted by {cause}")));
     for result in results {
         *counts.outcomes.entry(result.outcome.to_string()).or_default() += 1;
         let level = levels.get(&(result.check.as_str(), result.subject.as_str())).copied();
@@ -86,7 +98,26 @@ pub fn summarise(plan: &Plan, results: &[CheckResult]) -> Summary {
             because.push(line(result, advisory));
         }
     }
-    Summary { verdict: verdict(plan, results), complete, counts, because }
+    let verdict = match verdict(plan, results) {
+        Verdict::Go if interrupted.is_some() => Verdict::Inconclusive,
+        verdict => verdict,
+    };
+    Summary { verdict, complete, counts, because }
+}
+
+/// Whether a summary says what was computed. Its lines of text are not part of that.
+pub(crate) fn agree(stated: &Summary, computed: &Summary) -> bool {
+    (stated.verdict, stated.complete, &stated.counts) == (computed.verdict, computed.complete, &computed.counts)
+}
+
+impl Report {
+    /// The verdict to act on: the one that the summary states, `inconclusive` if plan and results do not give that
+    /// summary. Never trust [`Summary::verdict`] of a report that somebody else wrote.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let computed = summarise(self);
+        if agree(&self.summary, &computed) { computed.verdict } else { Verdict::Inconclusive }
+    }
 }
 
 fn line(result: &CheckResult, advisory: bool) -> String {
@@ -121,7 +152,7 @@ pub(crate) fn document_digest(document: &Value) -> String {
 pub fn seal(mut report: Report) -> Report {
     let value = |report: &Report| serde_json::to_value(report).unwrap_or(Value::Null);
     report.plan.sha256 = plan_sha256(&report.plan);
-    report.summary = summarise(&report.plan, &report.results);
+    report.summary = summarise(&report);
     report.integrity = Integrity { sha256: document_digest(&value(&report)) };
     report
 }

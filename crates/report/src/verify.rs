@@ -1,10 +1,10 @@
 //! Whether a report may be acted on: now, for this subject, as it was written.
 
 use crate::{
-    Report, Timestamp, Verdict, problems_between,
+    CheckResult, Level, Outcome, Report, Timestamp, Verdict, problems_between,
     read::{ReadError, read_document},
     summarise,
-    summary::{document_digest, plan_digest},
+    summary::{agree, by_key, document_digest, plan_digest},
 };
 use serde_json::Value;
 use std::fmt;
@@ -64,11 +64,27 @@ pub enum Problem {
         /// When it stopped being true.
         not_after: Timestamp,
     },
-    /// It says that it begins in the future, or ends before it begins.
+    /// Something that it rests on, a required result or a waiver, is no longer true.
+    Stale {
+        /// The result or the waiver.
+        of: String,
+        /// When it stopped being true.
+        since: Timestamp,
+    },
+    /// It claims to be true for longer than something that it rests on.
+    ValidTooLong {
+        /// When it says it stops being true.
+        not_after: Timestamp,
+        /// The result or the waiver.
+        of: String,
+        /// When that stops being true.
+        until: Timestamp,
+    },
+    /// The run or a result of it begins or ends in the future, or ends before it begins.
     ImpossibleTimes {
         /// When it says it began.
         started_at: Timestamp,
-        /// When it says it finished.
+        /// When the run says it finished.
         finished_at: Timestamp,
     },
     /// It is about something else.
@@ -105,6 +121,10 @@ impl fmt::Display for Problem {
         match self {
             Self::Unreadable(error) => write!(f, "unreadable: {error}"),
             Self::Expired { not_after } => write!(f, "expired: not to be acted on after {not_after}"),
+            Self::Stale { of, since } => write!(f, "stale: {of} was good until {since}"),
+            Self::ValidTooLong { not_after, of, until } => {
+                write!(f, "not to be acted on after {not_after}, it says, but {of} is good until {until}")
+            }
             Self::ImpossibleTimes { started_at, finished_at } => {
                 write!(f, "impossible times: started {started_at}, finished {finished_at}")
             }
@@ -132,13 +152,13 @@ pub fn verify(text: &str, expected: &Expected) -> Result<Report, Vec<Problem>> {
     let (document, report) = read_document(text).map_err(|error| vec![Problem::Unreadable(error)])?;
     let mut problems = Vec::new();
     times(&report, expected, &mut problems);
+    ages(&report, expected, &mut problems);
     subject(&report, expected, &mut problems);
     digests(&document, &report, expected, &mut problems);
     problems.extend(problems_between(&report.plan, &report.results).into_iter().map(Problem::Incomplete));
-    let computed = summarise(&report.plan, &report.results);
-    let stated = &report.summary;
-    if (computed.verdict, computed.complete, &computed.counts) != (stated.verdict, stated.complete, &stated.counts) {
-        problems.push(Problem::OtherVerdict { stated: stated.verdict, computed: computed.verdict });
+    let computed = summarise(&report);
+    if !agree(&report.summary, &computed) {
+        problems.push(Problem::OtherVerdict { stated: report.summary.verdict, computed: computed.verdict });
     }
     if problems.is_empty() { Ok(report) } else { Err(problems) }
 }
@@ -148,8 +168,34 @@ fn times(report: &Report, expected: &Expected, problems: &mut Vec<Problem>) {
     if expected.now >= run.not_after {
         problems.push(Problem::Expired { not_after: run.not_after });
     }
-    if run.started_at > expected.now.plus(expected.clock_skew) || run.finished_at < run.started_at {
-        problems.push(Problem::ImpossibleTimes { started_at: run.started_at, finished_at: run.finished_at });
+    let now = expected.now.plus(expected.clock_skew);
+    let starts = report.results.iter().map(|result| result.started_at).chain([run.started_at]);
+    let latest = starts.max().unwrap_or(run.started_at);
+    if latest > run.finished_at || run.finished_at > now {
+        problems.push(Problem::ImpossibleTimes { started_at: latest, finished_at: run.finished_at });
+    }
+}
+
+/// A writer sets `notAfter` to the first moment at which something it rests on ends. This does not rely on that.
+fn ages(report: &Report, expected: &Expected, problems: &mut Vec<Problem>) {
+    let results = by_key(&report.results);
+    let required = report.plan.items.iter().filter(|item| item.level == Level::Required);
+    let of_results = required.flat_map(|item| {
+        let found = results.get(&(item.check.as_str(), item.subject.as_str())).into_iter().flatten();
+        let until = |from: Timestamp| from.plus(Duration::from_millis(item.max_age_ms));
+        let of = |result: &CheckResult| (format!("{} ({})", item.check, item.subject), result.outcome == Outcome::Pass);
+        found.map(move |result| (of(result), until(result.started_at)))
+    });
+    let waivers = report.config.waivers.iter();
+    let of_waivers = waivers.map(|one| ((format!("the waiver of {} ({})", one.check, one.subject), true), one.expires));
+    // No `go` rests on what did not pass, so a report may outlive that.
+    for ((of, is_rested_on), until) in of_results.chain(of_waivers) {
+        if expected.now >= until {
+            problems.push(Problem::Stale { of: of.clone(), since: until });
+        }
+        if is_rested_on && report.run.not_after > until {
+            problems.push(Problem::ValidTooLong { not_after: report.run.not_after, of, until });
+        }
     }
 }
 
@@ -157,7 +203,9 @@ fn subject(report: &Report, expected: &Expected, problems: &mut Vec<Problem>) {
     let subject = &report.subject;
     let mut compare = |field, expected: &Option<String>, found: &[&String]| {
         let Some(expected) = expected else { return };
-        if expected.is_empty() || !found.contains(&expected) {
+        // What the run was not told is empty in the report, and equal to nothing. Only a first step is from nowhere.
+        let nothing = expected.is_empty() && field != "transition.from";
+        if nothing || !found.contains(&expected) {
             let found = found.iter().map(|s| s.as_str()).collect::<Vec<_>>().join("` / `");
             problems.push(Problem::OtherSubject { field, expected: expected.clone(), found });
         }

@@ -3,7 +3,8 @@
 //! Every connector has a limit of its own and counts sockets as soon as they are accepted. One socket too many is closed
 //! without a word, so a close before the first byte is all that a client ever sees of a limit.
 
-use super::{Adapter, Admission, Answer, Reading, Target, jolokia, stomp};
+use super::jolokia::{self, Connector};
+use super::{Adapter, Admission, Answer, Reading, Target, stomp};
 use crate::account::Account;
 use crate::headroom::{Counted, Limit, Usage};
 use crate::http::Management;
@@ -63,15 +64,7 @@ impl Adapter for ActiveMq {
 
 async fn read(api: &Management<'_>, target: Target<'_>, port: u16) -> Result<Reading, Failure> {
     let connectors = jolokia::connectors(api).await?;
-    let protocol = target.endpoint.protocol.unwrap_or_default().as_str();
-    let same_port = connectors.iter().find(|connector| connector.port == Some(port));
-    // Behind a port mapping only the name is left.
-    let found = same_port.or_else(|| connectors.iter().find(|connector| connector.name == protocol));
-    let connector = found.ok_or_else(|| {
-        let names: Vec<&str> = connectors.iter().map(|connector| connector.name.as_str()).collect();
-        let detail = format!("no connector with port {port} or name `{protocol}` among: {}", names.join(", "));
-        Failure::Unclear(CannotTell::prerequisite(detail))
-    })?;
+    let connector = connector(&connectors, target.endpoint.protocol.unwrap_or_default(), port)?;
     let (total, accounts) = futures::join!(jolokia::connections(api, connector), jolokia::accounts(api, connector));
     let mut notes = vec![];
     let by_account = match accounts {
@@ -100,7 +93,26 @@ async fn read(api: &Management<'_>, target: Target<'_>, port: u16) -> Result<Rea
         name,
     });
     // A limit that is declared in the settings is compared with the same number.
-    Ok(Reading { limits: limits.into_iter().collect(), notes, usage })
+    Ok(Reading { limits: limits.into_iter().collect(), usage, notes, gap: None })
+}
+
+/// The connector behind a port. Behind a port mapping only the protocol is left, which tells it where it has one alone.
+fn connector(connectors: &[Connector], protocol: Protocol, port: u16) -> Result<&Connector, Failure> {
+    if let Some(found) = connectors.iter().find(|connector| connector.port == Some(port)) {
+        return Ok(found);
+    }
+    let speaking: Vec<&Connector> = connectors.iter().filter(|connector| connector.speaks(protocol)).collect();
+    if let [found] = speaking[..] {
+        return Ok(found);
+    }
+    let all: Vec<String> =
+        connectors.iter().map(|one| format!("{} ({}, port {})", one.name, one.scheme, one.port.unwrap_or(0))).collect();
+    let detail = format!(
+        "none of the connectors has port {port}, and not one alone speaks {}: {}",
+        protocol.as_str(),
+        all.join(", ")
+    );
+    Err(Failure::Unclear(CannotTell::prerequisite(detail)))
 }
 
 /// One connection.
@@ -232,4 +244,28 @@ impl<'a> Client<'a> {
 fn garbled(error: &dyn std::error::Error) -> End {
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     End::Garbled { text: format!("{error}{cause}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str, scheme: &str, port: u16, limit: u64) -> Connector {
+        let (name, scheme) = (name.to_owned(), scheme.to_owned());
+        Connector { broker: "b".to_owned(), name, scheme, port: Some(port), limit: Some(limit) }
+    }
+
+    #[test]
+    fn a_connector_is_told_by_its_port_or_by_a_protocol_that_no_other_one_speaks() {
+        let mut all = vec![of("openwire", "tcp", 61_616, 1_000), of("stomp", "stomp", 61_613, 20)];
+        let limit =
+            |all: &[Connector], protocol, port| connector(all, protocol, port).map(|one| one.limit).ok().flatten();
+        assert_eq!(limit(&all, Protocol::OpenWire, 61_613), Some(20));
+        assert_eq!(limit(&all, Protocol::OpenWire, 443), Some(1_000));
+        assert_eq!(limit(&all, Protocol::Stomp, 443), Some(20));
+        // Whichever is meant, it must not be the larger one by chance.
+        all.push(of("ssl", "ssl", 61_617, 50));
+        assert_eq!(limit(&all, Protocol::OpenWire, 443), None);
+        assert_eq!(limit(&all, Protocol::OpenWire, 61_617), Some(50));
+    }
 }

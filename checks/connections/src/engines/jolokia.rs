@@ -6,6 +6,7 @@
 
 use crate::http::Management;
 use crate::line::Failure;
+use crate::settings::Protocol;
 use preflight_core::{CannotTell, Reason};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -18,7 +19,21 @@ pub(super) struct Connector {
     pub name: String,
     /// `maximumConnections`; none if the URI does not say.
     pub limit: Option<u64>,
+    /// For example `nio+ssl`.
+    pub scheme: String,
     pub port: Option<u16>,
+}
+
+impl Connector {
+    /// Whether clients of this protocol may come to it.
+    pub(super) fn speaks(&self, protocol: Protocol) -> bool {
+        let has = |part: &str| self.scheme.split('+').any(|one| one == part);
+        has("auto")
+            || match protocol {
+                Protocol::Stomp => has("stomp"),
+                Protocol::OpenWire => !["stomp", "amqp", "mqtt", "ws", "wss", "http", "https"].into_iter().any(has),
+            }
+    }
 }
 
 /// The connectors of every broker that answers.
@@ -93,15 +108,16 @@ fn parse_connectors(answer: &Value) -> Vec<Connector> {
         for (name, uri) in connectors.into_iter().flatten() {
             let uri = Url::parse(uri.as_str().unwrap_or_default()).ok();
             let limit = uri.as_ref().and_then(|uri| {
-                let limit = uri.query_pairs().find(|(name, _)| name == "maximumConnections")?.1.parse::<u64>().ok()?;
-                // What the connector has by default stands for no limit.
-                (limit < 2_147_483_647).then_some(limit)
+                let limit = uri.query_pairs().find(|(name, _)| name == "maximumConnections")?.1.parse::<i64>().ok()?;
+                // What the connector has by default stands for no limit. One below zero lets nobody in, as 0 does.
+                (limit < 2_147_483_647).then(|| u64::try_from(limit).unwrap_or(0))
             });
             found.push(Connector {
                 broker: broker.to_owned(),
                 name: name.clone(),
                 limit,
-                port: uri.and_then(|uri| uri.port()),
+                port: uri.as_ref().and_then(Url::port),
+                scheme: uri.as_ref().map(|uri| uri.scheme().to_owned()).unwrap_or_default(),
             });
         }
     }
@@ -135,19 +151,47 @@ mod tests {
         let answer = json!({ "org.apache.activemq:brokerName=lab,type=Broker": { "TransportConnectors": {
             "openwire": "tcp://h:61616?maximumConnections=5&wireFormat.maxFrameSize=104857600",
             "stomp": "stomp://h:61613?maximumConnections=2147483647",
-            "amqp": "amqp://h:5672"
+            "amqp": "amqp://h:5672",
+            "closed": "tcp://h:61618?maximumConnections=-1"
         } } });
         let connector = |name: &str, limit, port| Connector {
             broker: "lab".to_owned(),
             name: name.to_owned(),
             limit,
+            scheme: if name == "closed" || name == "openwire" { "tcp" } else { name }.to_owned(),
             port: Some(port),
         };
         assert_eq!(
             parse_connectors(&answer),
-            [connector("openwire", Some(5), 61_616), connector("stomp", None, 61_613), connector("amqp", None, 5_672)]
+            [
+                connector("openwire", Some(5), 61_616),
+                connector("stomp", None, 61_613),
+                connector("amqp", None, 5_672),
+                connector("closed", Some(0), 61_618)
+            ]
         );
         assert_eq!(parse_connectors(&json!("no")), []);
+    }
+
+    #[test]
+    fn a_scheme_tells_the_protocol() {
+        let speaks = |scheme: &str| {
+            let connector = Connector {
+                broker: String::new(),
+                name: String::new(),
+                limit: None,
+                scheme: scheme.to_owned(),
+                port: None,
+            };
+            [Protocol::OpenWire, Protocol::Stomp].map(|protocol| connector.speaks(protocol))
+        };
+        for scheme in ["tcp", "nio", "ssl", "nio+ssl"] {
+            assert_eq!(speaks(scheme), [true, false], "{scheme}");
+        }
+        assert_eq!(
+            ["stomp", "stomp+nio+ssl", "auto+nio", "amqp+ssl", "ws"].map(speaks),
+            [[false, true], [false, true], [true, true], [false, false], [false, false]]
+        );
     }
 
     #[test]

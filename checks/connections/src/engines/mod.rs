@@ -11,6 +11,8 @@ mod stomp;
 use crate::headroom::{Limit, Usage};
 use crate::line::{Failure, Patience};
 use crate::settings::{Endpoint, Engine};
+use preflight_core::CannotTell;
+use std::collections::BTreeSet;
 use std::pin::Pin;
 
 /// One endpoint, and as whom and how patiently it is spoken to.
@@ -20,6 +22,8 @@ pub(crate) struct Target<'a> {
     /// The id of the run, under which connections introduce themselves.
     pub run_id: &'a str,
     pub patience: Patience,
+    /// Every account with which the applications log in, as far as it is known: each may have a limit of its own.
+    pub accounts: &'a BTreeSet<String>,
 }
 
 /// What a server tells about its limits.
@@ -30,6 +34,8 @@ pub(crate) struct Reading {
     pub usage: Option<Usage>,
     /// What could not be read, and why that matters.
     pub notes: Vec<String>,
+    /// A limit that the server has and does not show: the limits that are known are no reason to pass then.
+    pub gap: Option<CannotTell>,
 }
 
 /// A client that was let in, and has left again.

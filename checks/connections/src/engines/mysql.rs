@@ -14,7 +14,7 @@ use crate::tap::{Door, Tap};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, Row, SslOpts};
 use preflight_core::{CannotTell, Reason, Secret};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Seats that stay free for administrators and for applications that fail over.
@@ -29,9 +29,9 @@ impl Adapter for MySql {
     fn read<'a>(&'a self, target: Target<'a>) -> Answer<'a, Reading> {
         Box::pin(async move {
             let mut session = Session::open(target, &Account::of_reader(target.endpoint)?, false).await?;
-            let facts = session.facts(target).await;
+            let facts = session.facts(target.accounts).await;
             session.close().await;
-            Ok(reading(target, facts?))
+            Ok(reading(facts?))
         })
     }
 
@@ -50,9 +50,11 @@ impl Adapter for MySql {
 }
 
 async fn last_seat_is_free(target: Target<'_>) -> Result<(), Failure> {
-    let mut session = Session::open(target, &Account::of_reader(target.endpoint)?, false).await.map_err(|failure| {
-        let full = Kind::Limit(LimitKind::Server);
-        if failure.is_refusal_for(full) { failure } else { Failure::Unclear(failure.cannot_tell("the observer")) }
+    let reader = Account::of_reader(target.endpoint)?;
+    let same_door = reader.address == Account::of_apps(target.endpoint)?.address;
+    let mut session = Session::open(target, &reader, false).await.map_err(|failure| match &failure {
+        Failure::Refused(refusal) if refusal.kind.is_for_everybody(same_door) => failure,
+        _ => Failure::Unclear(failure.cannot_tell("the observer")),
     })?;
     let seats = session.seats().await;
     session.close().await;
@@ -69,19 +71,43 @@ async fn last_seat_is_free(target: Target<'_>) -> Result<(), Failure> {
 }
 
 /// What the server said.
+#[derive(Default)]
 struct Facts {
     version: String,
     limit: u64,
+    /// The global `max_user_connections`; 0 is none.
     limit_per_account: u64,
     taken: u64,
     by_account: BTreeMap<String, u64>,
-    /// The limits in the rows of the applications' account; none if they may not be read.
-    own_limits: Option<Vec<i64>>,
+    /// What is known of each account that the applications use.
+    accounts: BTreeMap<String, OwnLimits>,
+    /// Why limits of accounts could not be read.
+    gap: Option<String>,
 }
 
-fn reading(target: Target<'_>, facts: Facts) -> Reading {
-    let endpoint = target.endpoint;
-    let mut notes = vec![];
+/// The limits of one account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct OwnLimits {
+    /// `MAX_USER_CONNECTIONS` in each of its rows: 0 leaves it to the global limit; a negative one, which MariaDB knows,
+    /// lifts it.
+    at_once: Vec<i64>,
+    /// `MAX_CONNECTIONS_PER_HOUR` in each of its rows; 0 is none.
+    per_hour: Vec<i64>,
+}
+
+impl Facts {
+    /// Sessions that the reader may not see; they may be of any account.
+    fn hidden(&self) -> u64 {
+        self.taken.saturating_sub(self.by_account.values().fold(0, |sum, count| sum.saturating_add(*count)))
+    }
+
+    fn usage_of(&self, account: &str) -> Usage {
+        let seen = self.by_account.get(account).copied().unwrap_or(0);
+        Usage { total: seen.saturating_add(self.hidden()), by_account: None }
+    }
+}
+
+fn reading(facts: Facts) -> Reading {
     let usage = Usage { total: facts.taken, by_account: Some(facts.by_account.clone()) };
     let mut limits = vec![Limit {
         name: "max_connections".to_owned(),
@@ -92,37 +118,50 @@ fn reading(target: Target<'_>, facts: Facts) -> Reading {
         source: format!("@@global.max_connections and Threads_connected of {}", facts.version),
         raise: "SET GLOBAL max_connections = {};".to_owned(),
     }];
-    if let Some(account) = &endpoint.username {
-        let global = (facts.limit_per_account > 0).then_some(facts.limit_per_account);
-        let own = facts.own_limits.as_ref().and_then(|rows| {
-            // 0 leaves it to the global limit; a negative one, which MariaDB knows, lifts it.
-            rows.iter().filter_map(|row| if *row == 0 { global } else { u64::try_from(*row).ok() }).min()
-        });
-        if facts.own_limits.is_none() {
-            notes.push(format!("`{account}` may have a MAX_USER_CONNECTIONS of its own; mysql.user is not readable"));
-        }
-        if let Some(value) = if facts.own_limits.is_some() { own } else { global } {
-            let is_own = Some(value) != global;
-            limits.push(Limit {
-                name: if is_own {
-                    format!("MAX_USER_CONNECTIONS of `{account}`")
-                } else {
-                    format!("max_user_connections for `{account}`")
-                },
-                value,
-                after_loss: None,
-                counted: Counted::Account(account.clone()),
-                usage: Some(Usage { total: facts.by_account.get(account).copied().unwrap_or(0), by_account: None }),
-                source: if is_own { "mysql.user" } else { "@@global.max_user_connections" }.to_owned(),
-                raise: if is_own {
-                    format!("ALTER USER '{account}' WITH MAX_USER_CONNECTIONS {{}};")
-                } else {
-                    "SET GLOBAL max_user_connections = {};".to_owned()
-                },
-            });
-        }
+    for (account, own) in &facts.accounts {
+        limits.extend(at_once(account, own, &facts));
+        limits.extend(in_an_hour(account, own));
     }
-    Reading { limits, usage: Some(usage), notes }
+    let gap = facts.gap.map(CannotTell::forbidden);
+    Reading { limits, usage: Some(usage), notes: vec![], gap }
+}
+
+/// The limit on connections of an account at the same time: its own, or the global one.
+fn at_once(account: &str, own: &OwnLimits, facts: &Facts) -> Option<Limit> {
+    let global = (facts.limit_per_account > 0).then_some(facts.limit_per_account);
+    let of_row = |row: &i64| if *row == 0 { global } else { u64::try_from(*row).ok() };
+    let value = own.at_once.iter().filter_map(of_row).min()?;
+    let is_own = Some(value) != global;
+    let (name, source, raise) = if is_own {
+        let raise = format!("ALTER USER '{account}' WITH MAX_USER_CONNECTIONS {{}};");
+        (format!("MAX_USER_CONNECTIONS of `{account}`"), "mysql.user", raise)
+    } else {
+        let raise = "SET GLOBAL max_user_connections = {};".to_owned();
+        (format!("max_user_connections for `{account}`"), "@@global.max_user_connections", raise)
+    };
+    Some(Limit {
+        name,
+        value,
+        after_loss: None,
+        counted: Counted::Account(account.to_owned()),
+        usage: Some(facts.usage_of(account)),
+        source: source.to_owned(),
+        raise,
+    })
+}
+
+/// A rollout opens every one of its connections within the hour.
+fn in_an_hour(account: &str, own: &OwnLimits) -> Option<Limit> {
+    let value = own.per_hour.iter().filter_map(|row| u64::try_from(*row).ok().filter(|row| *row > 0)).min()?;
+    Some(Limit {
+        name: format!("MAX_CONNECTIONS_PER_HOUR of `{account}`"),
+        value,
+        after_loss: None,
+        counted: Counted::Account(account.to_owned()),
+        usage: Some(Usage::default()),
+        source: "mysql.user".to_owned(),
+        raise: format!("ALTER USER '{account}' WITH MAX_CONNECTIONS_PER_HOUR {{}};"),
+    })
 }
 
 /// One login.
@@ -202,36 +241,62 @@ impl Session {
         }
     }
 
-    async fn facts(&mut self, target: Target<'_>) -> Result<Facts, Failure> {
+    async fn facts(&mut self, accounts: &BTreeSet<String>) -> Result<Facts, Failure> {
         let (limit, taken) = self.seats().await?;
         let patience = self.patience;
         let basics = "SELECT VERSION(), @@global.max_user_connections";
         let (version, limit_per_account): (String, u64) =
             within(patience, self.conn.query_first(basics)).await?.unwrap_or_default();
-        let accounts = "SELECT user, COUNT(*) FROM information_schema.processlist \
+        let sessions = "SELECT user, COUNT(*) FROM information_schema.processlist \
                         WHERE command <> 'Daemon' AND user NOT IN ('system user', 'event_scheduler') GROUP BY user";
-        let rows: Vec<(Option<String>, u64)> = within(patience, self.conn.query(accounts)).await?;
+        let rows: Vec<(Option<String>, u64)> = within(patience, self.conn.query(sessions)).await?;
         let mut by_account: BTreeMap<String, u64> =
             rows.into_iter().map(|(user, count)| (user.unwrap_or_default(), count)).collect();
         if let Some(own) = by_account.get_mut(&self.account) {
             *own = own.saturating_sub(1);
         }
-        let own_limits = match &target.endpoint.username {
-            Some(account) => self.own_limits(account).await?,
-            None => Some(vec![]),
-        };
-        Ok(Facts { version, limit, limit_per_account, taken, by_account, own_limits })
+        let mut facts = Facts { version, limit, limit_per_account, taken, by_account, ..Facts::default() };
+        for account in accounts {
+            match self.own_limits(account).await? {
+                Some(own) => drop(facts.accounts.insert(account.clone(), own)),
+                None => {
+                    // Nothing is known but the global limit, which each account has that has none of its own.
+                    facts.accounts.insert(account.clone(), OwnLimits { at_once: vec![0], per_hour: vec![] });
+                    facts.gap = Some(format!(
+                        "`{account}` may have limits of its own, and `{}` may not read them: grant it SELECT on \
+                         mysql.user",
+                        self.account
+                    ));
+                }
+            }
+        }
+        Ok(facts)
     }
 
-    async fn own_limits(&mut self, account: &str) -> Result<Option<Vec<i64>>, Failure> {
-        let rows = "SELECT max_user_connections FROM mysql.user WHERE user = ?";
-        match tokio::time::timeout(self.patience, self.conn.exec::<Row, _, _>(rows, (account,))).await {
-            Ok(Ok(rows)) => Ok(Some(rows.into_iter().filter_map(|mut row| row.take::<i64, _>(0)).collect())),
+    /// The limits of an account; none if this login may not read them.
+    async fn own_limits(&mut self, account: &str) -> Result<Option<OwnLimits>, Failure> {
+        let rows = "SELECT max_user_connections, max_connections FROM mysql.user WHERE user = ?";
+        let rows = match tokio::time::timeout(self.patience, self.conn.exec::<Row, _, _>(rows, (account,))).await {
+            Ok(Ok(rows)) => rows,
+            Ok(Err(Error::Server(_))) if account == self.account => return self.own_limit().await.map(Some),
             // No right to read the table.
-            Ok(Err(Error::Server(_))) => Ok(None),
-            Ok(Err(error)) => Err(unreadable(&error)),
-            Err(_) => Err(late()),
+            Ok(Err(Error::Server(_))) => return Ok(None),
+            Ok(Err(error)) => return Err(unreadable(&error)),
+            Err(_) => return Err(late()),
+        };
+        let mut own = OwnLimits::default();
+        for mut row in rows {
+            own.at_once.extend(row.take::<i64, _>(0));
+            own.per_hour.extend(row.take::<i64, _>(1));
         }
+        Ok(Some(own))
+    }
+
+    /// What every account may know of itself: the limit of its sessions.
+    async fn own_limit(&mut self) -> Result<OwnLimits, Failure> {
+        let limit: Option<i64> =
+            within(self.patience, self.conn.query_first("SELECT @@session.max_user_connections")).await?;
+        Ok(OwnLimits { at_once: limit.into_iter().collect(), per_hour: vec![] })
     }
 
     /// Says goodbye and waits until the server has heard it.
@@ -271,6 +336,9 @@ fn end_of(error: &Error) -> End {
             let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
             if is_tls { End::Tls { text } } else { End::Closed { text } }
         }
+        Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+            End::Tls { text: "the server does not offer it".to_owned() }
+        }
         Error::Driver(DriverError::ConnectionClosed) => End::Closed { text: error.to_string() },
         _ => End::Garbled { text: error.to_string() },
     }
@@ -279,33 +347,49 @@ fn end_of(error: &Error) -> End {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line::Patience;
-    use crate::settings::Endpoint;
 
-    fn limits(limit_per_account: u64, own_limits: Option<Vec<i64>>) -> (Vec<(String, u64)>, usize) {
-        let endpoint: Endpoint = serde_json::from_value(
-            serde_json::json!({ "name": "db", "engine": "mysql", "address": "h", "username": "app" }),
-        )
-        .unwrap();
-        let target = Target { endpoint: &endpoint, run_id: "r", patience: Patience::default() };
+    fn facts(limit_per_account: u64, at_once: &[i64]) -> Facts {
+        let own = OwnLimits { at_once: at_once.to_vec(), per_hour: vec![] };
         let by_account = BTreeMap::from([("app".to_owned(), 7)]);
-        let version = "8.0".to_owned();
-        let facts = Facts { version, limit: 100, limit_per_account, taken: 9, by_account, own_limits };
-        let Reading { limits, notes, .. } = reading(target, facts);
-        (limits.into_iter().skip(1).map(|limit| (limit.name, limit.value)).collect(), notes.len())
+        let accounts = BTreeMap::from([("app".to_owned(), own)]);
+        Facts { limit: 100, limit_per_account, taken: 9, by_account, accounts, ..Facts::default() }
+    }
+
+    fn limits(limit_per_account: u64, at_once: &[i64]) -> Vec<(String, u64)> {
+        let Reading { limits, .. } = reading(facts(limit_per_account, at_once));
+        limits.into_iter().skip(1).map(|limit| (limit.name, limit.value)).collect()
     }
 
     #[test]
     fn the_limit_of_an_account_is_its_own_or_the_global_one() {
         let own = |value| vec![("MAX_USER_CONNECTIONS of `app`".to_owned(), value)];
         let global = |value| vec![("max_user_connections for `app`".to_owned(), value)];
-        assert_eq!(limits(0, Some(vec![0])), (vec![], 0));
-        assert_eq!(limits(0, Some(vec![20])), (own(20), 0));
-        assert_eq!(limits(50, Some(vec![20])), (own(20), 0));
-        assert_eq!(limits(50, Some(vec![0])), (global(50), 0));
-        assert_eq!(limits(50, Some(vec![-1])), (vec![], 0));
-        assert_eq!(limits(50, Some(vec![60, 0, 30])), (own(30), 0));
-        assert_eq!(limits(50, None), (global(50), 1));
-        assert_eq!(limits(0, None), (vec![], 1));
+        assert_eq!(limits(0, &[0]), []);
+        assert_eq!(limits(0, &[20]), own(20));
+        assert_eq!(limits(50, &[20]), own(20));
+        assert_eq!(limits(50, &[0]), global(50));
+        assert_eq!(limits(50, &[-1]), []);
+        assert_eq!(limits(50, &[60, 0, 30]), own(30));
+        assert_eq!(limits(50, &[]), [], "an account that is not there");
+    }
+
+    #[test]
+    fn sessions_that_cannot_be_seen_count_for_every_account() {
+        let Reading { limits, .. } = reading(facts(0, &[20]));
+        let totals: Vec<u64> = limits.iter().map(|limit| limit.usage.as_ref().unwrap().total).collect();
+        assert_eq!(totals, [9, 9]);
+    }
+
+    #[test]
+    fn connections_in_an_hour_are_a_limit_of_their_own() {
+        let own = |per_hour: &[i64]| OwnLimits { at_once: vec![], per_hour: per_hour.to_vec() };
+        assert_eq!(in_an_hour("app", &own(&[0])), None);
+        assert_eq!(in_an_hour("app", &own(&[0, 90, 80])).unwrap().value, 80);
+    }
+
+    #[test]
+    fn a_limit_that_may_not_be_read_is_a_gap() {
+        let gap = reading(Facts { gap: Some("may not".to_owned()), ..facts(0, &[0]) }).gap;
+        assert_eq!(gap.unwrap().reason, Reason::Forbidden);
     }
 }

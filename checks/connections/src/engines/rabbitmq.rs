@@ -16,7 +16,7 @@ use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserIn
 use lapin::{Connection, ConnectionProperties, ErrorKind};
 use preflight_core::{CannotTell, Reason, Secret};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ impl Adapter for RabbitMq {
                 password: reader.password,
                 patience: target.patience,
             };
-            read(&api, endpoint.vhost.as_deref().unwrap_or("/"), endpoint.username.as_deref().unwrap_or("guest")).await
+            read(&api, endpoint.vhost.as_deref().unwrap_or("/"), target.accounts).await
         })
     }
 
@@ -56,28 +56,34 @@ impl Adapter for RabbitMq {
     }
 }
 
-async fn read(api: &Management<'_>, vhost: &str, user: &str) -> Result<Reading, Failure> {
+async fn read(api: &Management<'_>, vhost: &str, users: &BTreeSet<String>) -> Result<Reading, Failure> {
     let vhost_limits = format!("/api/vhost-limits/{}", segment(vhost));
-    let user_limits = format!("/api/user-limits/{}", segment(user));
     // Alone: a wrong password is to be refused once.
     let open = open_connections(&api.get("/api/connections?columns=user,vhost").await?);
     let (vhost_limits, user_limits, nodes) = futures::join!(
         api.get(&vhost_limits),
-        api.get(&user_limits),
+        api.get("/api/user-limits"),
         api.get("/api/nodes?columns=name,running,sockets_used,sockets_total,fd_used,fd_total"),
     );
     let mut reading = Reading { usage: Some(usage(&open, |_, _| true)), ..Reading::default() };
+    reading.notes.push("a node's own `connection_max` is not told; declare it with `limit`".to_owned());
     if let Some(value) = connection_limit(&vhost_limits?) {
         reading.limits.push(of_vhost(vhost, value, &open));
     }
     match user_limits {
-        Ok(answer) => reading.limits.extend(connection_limit(&answer).map(|value| of_user(user, value, &open))),
+        Ok(answer) => reading
+            .limits
+            .extend(users.iter().filter_map(|user| Some(of_user(user, connection_limit_of(user, &answer)?, &open)))),
         Err(Failure::Unclear(reason)) if reason.reason == Reason::Forbidden => {
-            reading.notes.push(format!("`{user}` may have a limit of its own; /api/user-limits is not readable"));
+            let why = format!("users may have limits of their own: {}", reason.detail);
+            reading.gap = Some(CannotTell::forbidden(why));
         }
         Err(failure) => return Err(failure),
     }
-    reading.limits.extend(of_nodes(&nodes?, &open));
+    match of_nodes(&nodes?, &open) {
+        Some(limit) => reading.limits.push(limit),
+        None => reading.notes.push("the nodes tell neither sockets nor file handles".to_owned()),
+    }
     Ok(reading)
 }
 
@@ -97,6 +103,12 @@ fn open_connections(answer: &Value) -> Open {
 fn connection_limit(answer: &Value) -> Option<u64> {
     let limits = answer.as_array()?.iter().filter_map(|entry| entry.get("value")?.get("max-connections")?.as_i64());
     limits.filter_map(|limit| u64::try_from(limit).ok()).min()
+}
+
+/// That of one user in an answer about the limits of all of them.
+fn connection_limit_of(user: &str, answer: &Value) -> Option<u64> {
+    let of_user = |entry: &&Value| entry.get("user").and_then(Value::as_str) == Some(user);
+    connection_limit(&answer.as_array()?.iter().filter(of_user).cloned().collect())
 }
 
 fn usage(open: &Open, counts: impl Fn(&str, &str) -> bool) -> Usage {
@@ -167,13 +179,14 @@ async fn admit(target: Target<'_>) -> Result<Admission, Failure> {
     let account = Account::of_apps(endpoint)?;
     let door = Door::open().await?;
     let patience = target.patience.handshake;
+    let unnamed = if account.username.is_some() { "" } else { "guest" };
     let uri = AMQPUri {
         // TLS ends at the door, where the line begins.
         scheme: AMQPScheme::AMQP,
         authority: AMQPAuthority {
             userinfo: AMQPUserInfo {
                 username: account.username.unwrap_or("guest").to_owned(),
-                password: account.password.map_or("guest", Secret::reveal).to_owned(),
+                password: account.password.map_or(unnamed, Secret::reveal).to_owned(),
             },
             host: door.local().ip().to_string(),
             port: door.local().port(),
@@ -246,6 +259,11 @@ mod tests {
         assert_eq!(limit(json!({ "max-connections": -1 })), None);
         assert_eq!(limit(json!({ "max-queues": 5 })), None);
         assert_eq!(connection_limit(&json!([])), None);
+        let users = json!([
+            { "user": "app", "value": { "max-connections": 20 } },
+            { "user": "report", "value": { "max-connections": 5 } },
+        ]);
+        assert_eq!(["app", "report", "other"].map(|user| connection_limit_of(user, &users)), [Some(20), Some(5), None]);
     }
 
     #[test]

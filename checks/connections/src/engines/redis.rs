@@ -151,7 +151,7 @@ impl Session {
             source: "INFO: maxclients, connected_clients + connected_slaves + cluster_connections".to_owned(),
             raise: "CONFIG SET maxclients {}".to_owned(),
         };
-        Ok(Reading { limits: vec![limit], usage: Some(usage), notes })
+        Ok(Reading { limits: vec![limit], usage: Some(usage), notes, gap: None })
     }
 
     /// Before 6.2 the limit is not part of `INFO`.
@@ -186,8 +186,9 @@ fn client(target: Target<'_>, account: &Account<'_>) -> Result<Client, Failure> 
     if let Some(username) = account.username {
         settings = settings.set_username(username);
     }
-    if let Some(password) = account.password {
-        settings = settings.set_password(Secret::reveal(password));
+    // With a name alone the library would not log in at all, and be let in as whoever needs no login.
+    if account.username.is_some() || account.password.is_some() {
+        settings = settings.set_password(account.password.map_or("", Secret::reveal));
     }
     if let Some(database) = &target.endpoint.database {
         let number = database.parse().map_err(|_| {
@@ -242,10 +243,15 @@ fn taken(clients: &str, replication: &str) -> u64 {
         .saturating_add(part(replication, "connected_slaves"))
 }
 
-/// The connections by account in the answer to `CLIENT LIST`.
+/// The connections by account in the answer to `CLIENT LIST`. Replicas and masters are no pools of anybody, whichever
+/// account they use.
 fn accounts(list: &str) -> BTreeMap<String, u64> {
     let mut accounts = BTreeMap::new();
-    for line in list.lines().filter(|line| !line.trim().is_empty()) {
+    let is_of_replication = |line: &&str| {
+        let flags = line.split(' ').find_map(|part| part.strip_prefix("flags=")).unwrap_or_default();
+        flags.contains(['S', 'M'])
+    };
+    for line in list.lines().filter(|line| !line.trim().is_empty() && !is_of_replication(line)) {
         let user = line.split(' ').find_map(|part| part.strip_prefix("user=")).unwrap_or("default");
         *accounts.entry(user.trim_end().to_owned()).or_insert(0) += 1;
     }
@@ -267,6 +273,8 @@ mod tests {
     #[test]
     fn clients_are_counted_by_account() {
         let list = "id=3 addr=10.0.0.1:1 name= user=app redir=-1\nid=4 name=x user=app\nid=5 name=y user=default\nid=6 name=\n";
+        let replica = format!("{list}id=7 name= flags=S user=app\nid=8 name= flags=M user=app\n");
+        assert_eq!(accounts(&replica), accounts(list));
         assert_eq!(accounts(list), BTreeMap::from([("app".to_owned(), 2), ("default".to_owned(), 2)]));
     }
 

@@ -1,0 +1,98 @@
+//! nginx, both sides, and what one check says about them.
+
+use preflight_cluster::Inventory;
+use preflight_core::{Event, ItemKind, Journal, Scope, judge};
+use preflight_fixtures::servers::{Nginx, NginxOptions, Site, WebService};
+use preflight_load::{CATALOGUE, Env, Settings};
+use preflight_report::CheckResult;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub(crate) const ISOLATED: &str = "eks.shop.test";
+pub(crate) const PRODUCTION: &str = "shop.test";
+
+/// Everything that a test needs; ends with it.
+pub(crate) struct Bench {
+    pub(crate) eks: WebService,
+    pub(crate) ecs: WebService,
+    pub(crate) nginx: Nginx,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// Each side behind its own host name.
+    pub(crate) async fn start() -> Self {
+        Self::with_side("eks").await
+    }
+
+    /// A bench whose isolated domain is served by a service that says so of itself.
+    pub(crate) async fn with_side(isolated: &'static str) -> Self {
+        let (eks, ecs) = (WebService::start(isolated).await.unwrap(), WebService::start("ecs").await.unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let site = |host: &str, service: &WebService| Site { host: host.to_owned(), upstream: service.address() };
+        let sites = vec![site(ISOLATED, &eks), site(PRODUCTION, &ecs)];
+        let nginx = Nginx::start(folder.path(), NginxOptions { sites }).await.unwrap();
+        Self { eks, ecs, nginx, _folder: folder }
+    }
+
+    /// The settings of a target: 100 requests a second for two seconds, and objectives that a busy machine keeps.
+    pub(crate) fn target(&self) -> Value {
+        json!({
+            "name": "shop",
+            "url": format!("http://{ISOLATED}"),
+            "production": format!("http://{PRODUCTION}"),
+            "resolve": self.nginx.address().to_string(),
+            "served": { "header": "x-served-by", "eks": "eks", "ecs": "ecs" },
+            "requests": [{ "path": "/orders", "weight": 3 }, { "path": "/healthz" }],
+            "rate": 100, "durationS": 2, "warmupS": 0, "timeoutMs": 5_000,
+            "slo": { "p50Ms": 5_000, "p95Ms": 5_000, "maxErrorPercent": 1 },
+        })
+    }
+}
+
+/// What a check said.
+pub(crate) struct Said {
+    pub(crate) result: CheckResult,
+    pub(crate) measurement: Option<Value>,
+    pub(crate) progress: usize,
+}
+
+/// Runs one check of one target.
+pub(crate) async fn run(id: &str, target: &Value) -> Said {
+    run_in(id, target, |_| ()).await
+}
+
+/// The same, and tells which scope it runs in.
+pub(crate) async fn run_in(id: &str, target: &Value, begin: impl FnOnce(Scope)) -> Said {
+    let settings: Settings = serde_json::from_value(json!({ "targets": [target] })).unwrap();
+    assert_eq!(settings.problems(), []);
+    let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let sink = {
+        let events = Arc::clone(&events);
+        move |_: &str, event: Event| events.lock().unwrap().push(event)
+    };
+    let scope = Scope::new("run-1", Duration::from_secs(60), Journal::in_memory("run-1"), sink);
+    let entry = CATALOGUE.iter().find(|entry| entry.meta.id == id).unwrap();
+    let env = Env { inventory: Arc::new(Inventory::default()), settings };
+    let item = (entry.items)(&env).pop().unwrap();
+    assert_eq!(item.targets, std::slice::from_ref(&item.subject));
+    let ItemKind::Planned(check) = item.kind else { panic!("{id} is not planned") };
+    begin(scope.clone());
+    let result = judge(entry.meta, &item.subject, check, &scope).await;
+    let events = std::mem::take(&mut *events.lock().unwrap());
+    let measured = |event: &Event| match event {
+        Event::Measurement { area: "load", name, value } if name == "shop" => Some(value.clone()),
+        _ => None,
+    };
+    let progress = events.iter().filter(|event| matches!(event, Event::Progress { .. })).count();
+    Said { result, measurement: events.iter().find_map(measured), progress }
+}
+
+/// Waits on a condition.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    let scope = Scope::for_tests();
+    while !condition() {
+        scope.sleep(Duration::from_millis(5)).await.unwrap();
+    }
+}
