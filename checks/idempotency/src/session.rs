@@ -19,7 +19,7 @@ const QUIET_FACTOR: u32 = 3;
 const POLL: Duration = Duration::from_millis(25);
 
 /// The same in the last wait, which asks for statistics, too.
-const LAST_POLL: Duration = Duration::from_millis(200);
+const LAST_POLL: Duration = Duration::from_millis(250);
 
 /// A consumer under test.
 pub(crate) struct Session<'a> {
