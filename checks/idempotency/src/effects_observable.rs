@@ -41,6 +41,7 @@ pub(crate) const PERMISSIONS: &[Permission] = &[
     Permission::Aws { action: "sqs:GetQueueAttributes" },
     Permission::Aws { action: "sqs:ReceiveMessage" },
     Permission::Aws { action: "sqs:DeleteMessage" },
+    Permission::Aws { action: "sqs:ChangeMessageVisibility" },
     Permission::Engine { engine: "mysql", grant: "SELECT for the queries, DELETE or UPDATE for the cleanup" },
     Permission::Engine { engine: "redis", grant: "+@read +del on the configured keys" },
 ];

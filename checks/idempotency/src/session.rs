@@ -19,7 +19,7 @@ const QUIET_FACTOR: u32 = 3;
 const POLL: Duration = Duration::from_millis(25);
 
 /// The same in the last wait, which asks for statistics, too.
-const LAST_POLL: Duration = Duration::from_millis(200);
+const LAST_POLL: Duration = Duration::from_millis(250);
 
 /// A consumer under test.
 pub(crate) struct Session<'a> {
@@ -248,8 +248,13 @@ impl<'a> Session<'a> {
                 since = seen;
             }
             last = now;
-            let late = seen - began >= self.limit();
-            let window = if is_last { self.last_window() } else { self.window() };
+            // What is told late is not known to be so before that much time has passed.
+            let (window, limit) = if is_last {
+                (self.last_window(), self.limit() + self.last_window())
+            } else {
+                (self.window(), self.limit())
+            };
+            let late = seen - began >= limit;
             if seen - since >= window && (complete || late) {
                 // An effect of every message that is out tells as much as the broker does.
                 if is_last || (complete && changing == self.in_the_air) {
@@ -258,8 +263,8 @@ impl<'a> Session<'a> {
                 }
                 return Ok(last);
             }
-            if late && since - began >= self.limit() {
-                return Err(self.restless(depths, drained));
+            if late && since - began >= limit {
+                return Err(self.restless(depths, drained, limit));
             }
             let poll = if is_last { LAST_POLL } else { POLL };
             self.scope.sleep(poll.max(seen - look)).await?;
@@ -270,8 +275,8 @@ impl<'a> Session<'a> {
         Ok(self.scope.within(self.limit(), "reading statistics", self.lever.unfinished()).await??)
     }
 
-    fn restless(&self, depths: [Depth; 2], drained: bool) -> CannotTell {
-        let limit_ms = self.limit().as_millis();
+    fn restless(&self, depths: [Depth; 2], drained: bool, limit: Duration) -> CannotTell {
+        let limit_ms = limit.as_millis();
         for (side, depth) in Side::BOTH.into_iter().zip(depths) {
             if depth.is_deserted() {
                 return self.deserted(side);

@@ -230,6 +230,10 @@ impl Bench {
         tokio::join!(run, cancel).0
     }
 
+    fn runs(&self) -> Vec<String> {
+        self.runs.lock().unwrap().clone()
+    }
+
     fn secrets(&self) -> Vec<String> {
         let of_endpoints = self.endpoints.iter().filter_map(|endpoint| endpoint.password.as_ref());
         let mut secrets: Vec<String> = of_endpoints.map(|secret| secret.reveal().to_owned()).collect();
@@ -239,7 +243,7 @@ impl Bench {
 
     /// Nothing of any run of this bench is on the servers: no row, no key, no message.
     pub(crate) async fn assert_nothing_left(&self) {
-        for run in self.runs.lock().unwrap().clone() {
+        for run in self.runs() {
             assert_eq!(self.rows("payments", "order_id", &run).await, 0, "rows in payments");
             assert_eq!(self.rows("inbox", "message_key", &run).await, 0, "rows in inbox");
             assert_eq!(self.redis_keys(&run).await, Vec::<String>::new());
@@ -256,7 +260,7 @@ impl Bench {
     /// Rows of any run of this bench in `payments`.
     pub(crate) async fn payments(&self) -> u64 {
         let mut total = 0;
-        for run in self.runs.lock().unwrap().clone() {
+        for run in self.runs() {
             total += self.rows("payments", "order_id", &run).await;
         }
         total
@@ -409,7 +413,7 @@ impl Judged {
         all.iter().map(|one| one["schedule"].as_str().unwrap()).collect()
     }
 
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         format!("{}\n{}", serde_json::to_string_pretty(&self.result).unwrap(), self.measurement)
     }
 }

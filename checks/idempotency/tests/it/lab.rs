@@ -4,7 +4,6 @@
 //! them and the last one ends them and removes their files.
 
 use preflight_fixtures::servers::{MariaDb, MariaDbOptions, RabbitMq, RabbitMqOptions, Redis, RedisOptions};
-use serde_json::json;
 use std::sync::{Arc, Weak};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
@@ -36,17 +35,14 @@ impl Lab {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
         // Counts that are told every 100 ms instead of every five seconds.
-        let often = vec!["collect_statistics_interval = 100".to_owned()];
+        let mut often = vec!["collect_statistics_interval = 100".to_owned()];
+        let kept = ["global", "basic", "detailed"];
+        often.extend(kept.map(|kind| format!("management.sample_retention_policies.{kind}.minute = 1")));
         let (rabbitmq, mariadb, redis) = tokio::join!(
             RabbitMq::start(dir, RabbitMqOptions { settings: often, ..RabbitMqOptions::default() }),
             MariaDb::start(dir, MariaDbOptions::default()),
             Redis::start(dir, RedisOptions::default()),
         );
-        let rabbitmq = rabbitmq.unwrap();
-        // The management API shows queues and bindings of a virtual host to those who have any permission on it.
-        let nothing = json!({ "configure": "^$", "write": "^$", "read": "^$" });
-        let path = format!("/api/permissions/%2F/{}", rabbitmq.observer().username);
-        rabbitmq.api(http::Method::PUT, &path, Some(nothing)).await.unwrap();
-        Self { rabbitmq, mariadb: mariadb.unwrap(), redis: redis.unwrap(), _folder: folder }
+        Self { rabbitmq: rabbitmq.unwrap(), mariadb: mariadb.unwrap(), redis: redis.unwrap(), _folder: folder }
     }
 }
