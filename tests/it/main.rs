@@ -1,5 +1,5 @@
 //! The real binary, against the real lab.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests start programs and wait for them")]
 
 mod commands;
 mod delivery;
