@@ -44,6 +44,9 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         of: SchemaOf,
     },
+    /// Print what a run in the cluster needs, derived from its plan: a Job, Roles with exactly the rights of the planned
+    /// checks, an IAM policy.
+    Manifest(ManifestArgs),
     /// Remove what an interrupted run created, from its journal.
     Cleanup(CleanupArgs),
     /// Say what this tool can reach and read.
@@ -293,6 +296,48 @@ pub(crate) struct ExplainArgs {
 pub(crate) enum SchemaOf {
     Config,
     Report,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ManifestOf {
+    /// A ConfigMap with the configuration, and the Job.
+    Job,
+    /// ServiceAccount, result ConfigMap, Roles and RoleBindings.
+    Rbac,
+    /// The policy of the Job's IAM role, as JSON.
+    Iam,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Notation {
+    Yaml,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManifestArgs {
+    /// Of what.
+    #[arg(value_enum)]
+    pub of: ManifestOf,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
+    /// The namespace of the Job.
+    #[arg(long, short, default_value = "eks-preflight", env = "EKS_PREFLIGHT_NAMESPACE")]
+    pub namespace: String,
+    /// The name of the ServiceAccount and of the Roles, and the beginning of every other name.
+    #[arg(long, default_value = "eks-preflight", env = "EKS_PREFLIGHT_NAME")]
+    pub name: String,
+    /// The image; this version of `eks-preflight` if left out.
+    #[arg(long, env = "EKS_PREFLIGHT_IMAGE")]
+    pub image: Option<String>,
+    /// The IAM role of the Job's ServiceAccount, where checks ask AWS.
+    #[arg(long, value_name = "ARN", env = "EKS_PREFLIGHT_ROLE")]
+    pub role: Option<String>,
+    /// How to print it; a policy is always JSON.
+    #[arg(long, value_enum, default_value = "yaml", env = "EKS_PREFLIGHT_OUTPUT")]
+    pub output: Notation,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ mod doctor;
 mod generated;
 mod init;
 mod inspect;
+mod manifest;
 mod output;
 mod pattern;
 mod plan;
@@ -80,6 +81,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => catalogue::explain(&args),
         Command::List(args) => catalogue::list(&args),
         Command::Schema { of } => commands::schema(of),
+        Command::Manifest(args) => manifest::manifest(&args),
         Command::Cleanup(args) => asynchronous(cleanup::cleanup(&args)),
         Command::Doctor(args) => asynchronous(doctor::doctor(&args)),
         Command::Completions { shell } => commands::completions(shell),

@@ -4,7 +4,7 @@ use crate::areas::Areas;
 use crate::config::{Loaded, Waiver};
 use crate::pattern;
 use anyhow::{Result, bail};
-use preflight_core::{Check, Disruption, Item, ItemKind, Job, Level, Meta, Phase, Reason};
+use preflight_core::{Check, Disruption, Item, ItemKind, Job, Level, Meta, Phase, Reason, Right};
 use preflight_report::{Excluded, Plan, PlanItem, Transition};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub(crate) struct Step {
     pub targets: Vec<String>,
     pub level: Level,
     pub check: Arc<dyn Check>,
+    /// What it needs on the Kubernetes API and on AWS.
+    pub rights: Vec<Right>,
     /// Why it is not run, with a text for the report.
     pub skip: Option<(Reason, String)>,
 }
@@ -63,13 +65,13 @@ impl Planned {
     }
 
     fn add(&mut self, meta: &'static Meta, item: Item, phase: Phase, loaded: &Loaded) {
-        let Item { subject, kind, targets } = item;
+        let Item { subject, kind, targets, rights } = item;
         let raised = loaded.config.required.iter().any(|wanted| pattern::matches(wanted, meta.id));
         match kind {
             ItemKind::Excluded(reason) => self.excluded.push(Excluded { check: meta.id.to_owned(), subject, reason }),
             ItemKind::Planned(check) => {
                 let level = if raised { Level::Required } else { meta.levels.in_phase(phase) };
-                self.steps.push(Step { meta, subject, targets, level, check, skip: None });
+                self.steps.push(Step { meta, subject, targets, level, check, rights, skip: None });
             }
         }
     }
@@ -162,6 +164,13 @@ impl Planned {
             check: Arc::clone(&step.check),
         })
         .collect()
+    }
+}
+
+impl Planned {
+    /// The rights of everything that is to be run.
+    pub(crate) fn rights(&self) -> BTreeSet<&Right> {
+        self.steps.iter().filter(|step| step.skip.is_none()).flat_map(|step| &step.rights).collect()
     }
 }
 

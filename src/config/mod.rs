@@ -6,6 +6,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use error::Mistake;
 pub(crate) use read::{Loaded, load, nearest};
 
 use preflight_cluster::{AwsAccess, ClusterAccess};

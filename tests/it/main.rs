@@ -6,5 +6,6 @@ mod delivery;
 mod html;
 mod journey;
 mod lab;
+mod manifest;
 mod structure;
 mod tool;

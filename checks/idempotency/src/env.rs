@@ -94,7 +94,8 @@ impl Env {
             let name = subject.consumer.name.clone();
             let mut targets = vec![name.clone()];
             targets.extend(subject.consumer.endpoints().map(str::to_owned));
-            Item::planned(name, targets, check(subject))
+            let rights = subject.consumer.broker.rights(self.aws.region.as_deref());
+            Item::planned(name, targets, check(subject)).needing(rights)
         };
         self.subjects().into_iter().map(planned).collect()
     }

@@ -1,5 +1,14 @@
 //! The ARN of a role, and of the sessions that it is assumed in.
 
+/// The partition that a region belongs to.
+pub(crate) fn partition_of(region: &str) -> &'static str {
+    match region {
+        _ if region.starts_with("cn-") => "aws-cn",
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
 /// A role: `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoleArn {

@@ -16,7 +16,8 @@ use crate::subject::{Chosen, Subject};
 use crate::token::Claims;
 use aws_credential_types::Credentials;
 use preflight_core::{
-    CannotTell, Check, Disruption, Entry, Evidence, Finding, Levels, Meta, Permission, Reason, Run, Scope, Secret,
+    CannotTell, Check, Disruption, Entry, Evidence, Finding, Levels, Meta, Permission, Reason, Right, Run, Scope,
+    Secret,
 };
 
 /// The shortest session that STS gives.
@@ -48,7 +49,7 @@ pub(crate) const META: Meta = Meta {
 };
 
 pub(crate) const ENTRY: Entry<Env> =
-    Entry { meta: &META, items: |env| env.items(targets, |subject| Exchange { subject }) };
+    Entry { meta: &META, items: |env| env.items(targets, rights, |subject| Exchange { subject }) };
 
 fn targets(subject: &Subject) -> Vec<String> {
     let mut targets = vec![subject.live.cluster_target(), "sts".to_owned()];
@@ -56,6 +57,11 @@ fn targets(subject: &Subject) -> Vec<String> {
         targets.push("eks".to_owned());
     }
     targets
+}
+
+fn rights(subject: &Subject) -> Vec<Right> {
+    let token = Right::kubernetes("create", "", "serviceaccounts/token", &subject.namespace, &subject.account);
+    [subject.rights_on_account(), vec![token], subject.rights_on_issuer()].concat()
 }
 
 struct Exchange {

@@ -1,6 +1,7 @@
 //! The connections that the checks of one area share: AWS, the cluster's API, and the cluster's issuer, each made when it
 //! is first needed.
 
+use crate::arn;
 use crate::aws::{Failure, chain};
 use crate::{Env, Settings};
 use aws_config::retry::RetryConfig;
@@ -59,6 +60,17 @@ impl Live {
     /// The cluster's name among the targets of a plan.
     pub(crate) fn cluster_target(&self) -> String {
         self.cluster.name.clone().unwrap_or_else(|| "cluster".to_owned())
+    }
+
+    /// The cluster's ARN: the configured one, or the one that follows from account, region and name.
+    pub(crate) fn cluster_arn(&self) -> Option<String> {
+        let made = || {
+            let (region, account, name) =
+                (self.aws.region.as_ref()?, self.aws.account_id.as_ref()?, self.cluster.name.as_ref()?);
+            let partition = arn::partition_of(region);
+            Some(format!("arn:{partition}:eks:{region}:{account}:cluster/{name}"))
+        };
+        self.cluster.arn.clone().or_else(made)
     }
 
     /// The region, without asking anybody.

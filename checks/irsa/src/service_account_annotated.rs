@@ -32,7 +32,7 @@ pub(crate) const META: Meta = Meta {
 };
 
 pub(crate) const ENTRY: Entry<Env> =
-    Entry { meta: &META, items: |env| env.items(targets, |subject| Annotated { subject }) };
+    Entry { meta: &META, items: |env| env.items(targets, Subject::rights_on_account, |subject| Annotated { subject }) };
 
 fn targets(subject: &Subject) -> Vec<String> {
     if subject.asks_cluster() { vec![subject.live.cluster_target()] } else { vec![] }

@@ -1,9 +1,10 @@
 //! Which workloads need a role, and what is known about the ServiceAccount of each.
 
 use crate::Env;
+use crate::arn::{RoleArn, partition_of};
 use crate::live::Live;
 use preflight_cluster::{EksWorkload, ServiceAccount, Workload};
-use preflight_core::{CannotTell, Check, Item, Scope};
+use preflight_core::{CannotTell, Check, Item, Right, Scope};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -65,11 +66,12 @@ impl Env {
     pub(crate) fn items<C: Check + 'static>(
         &self,
         targets: fn(&Subject) -> Vec<String>,
+        rights: fn(&Subject) -> Vec<Right>,
         check: fn(Subject) -> C,
     ) -> Vec<Item> {
         let planned = |subject: Subject| {
-            let (name, targets) = (subject.workload.clone(), targets(&subject));
-            Item::planned(name, targets, check(subject))
+            let (name, targets, rights) = (subject.workload.clone(), targets(&subject), rights(&subject));
+            Item::planned(name, targets, check(subject)).needing(rights)
         };
         self.each(planned)
     }
@@ -143,6 +145,33 @@ impl Subject {
     /// Whether finding out about the ServiceAccount means asking the cluster.
     pub(crate) fn asks_cluster(&self) -> bool {
         self.known.is_none() && !self.is_whole && self.live.reaches_cluster()
+    }
+
+    /// The right to read the ServiceAccount, if it is read from the cluster.
+    pub(crate) fn rights_on_account(&self) -> Vec<Right> {
+        let right = || Right::kubernetes("get", "", "serviceaccounts", &self.namespace, &self.account);
+        if self.asks_cluster() { vec![right()] } else { vec![] }
+    }
+
+    /// The right to ask EKS for the issuer, if EKS is asked.
+    pub(crate) fn rights_on_issuer(&self) -> Vec<Right> {
+        if self.live.settings.issuer.is_some() {
+            return vec![];
+        }
+        vec![Right::aws("eks:DescribeCluster", self.live.cluster_arn())]
+    }
+
+    /// The ARN of the role that is looked at, or a pattern where an annotation in the cluster decides which one it is.
+    pub(crate) fn role_arn(&self) -> Option<String> {
+        let partition = self.live.region().map_or("aws", partition_of);
+        let any = || self.live.aws.account_id.as_ref().map(|account| format!("arn:{partition}:iam::{account}:role/*"));
+        if self.asks_cluster() {
+            return any();
+        }
+        let annotated = self.known.as_ref().and_then(|account| account.annotations.get(ROLE_ANNOTATION));
+        let role = annotated.map(|role| role.value.as_str()).or(self.expected.as_deref())?;
+        // The check stops at one that is no ARN, before it asks.
+        RoleArn::parse(role).ok().map(|role| role.text).or_else(any)
     }
 
     /// The ServiceAccount, read from the cluster if the manifests do not hold it.

@@ -14,7 +14,7 @@ use crate::aws::Failure;
 use crate::subject::{Chosen, Subject};
 use crate::trust::{Caller, Decision, Judgement, judge};
 use preflight_core::{
-    CannotTell, Check, Disruption, Entry, Evidence, Finding, Levels, Meta, Permission, Reason, Run, Scope,
+    CannotTell, Check, Disruption, Entry, Evidence, Finding, Levels, Meta, Permission, Reason, Right, Run, Scope,
 };
 
 pub(crate) const META: Meta = Meta {
@@ -39,7 +39,7 @@ pub(crate) const META: Meta = Meta {
 };
 
 pub(crate) const ENTRY: Entry<Env> =
-    Entry { meta: &META, items: |env| env.items(targets, |subject| TrustAllows { subject }) };
+    Entry { meta: &META, items: |env| env.items(targets, rights, |subject| TrustAllows { subject }) };
 
 fn targets(subject: &Subject) -> Vec<String> {
     let mut targets = vec!["iam".to_owned()];
@@ -50,6 +50,11 @@ fn targets(subject: &Subject) -> Vec<String> {
         targets.push(subject.live.cluster_target());
     }
     targets
+}
+
+fn rights(subject: &Subject) -> Vec<Right> {
+    let own = vec![Right::aws("iam:GetRole", subject.role_arn()), Right::aws("sts:GetCallerIdentity", None)];
+    [own, subject.rights_on_issuer(), subject.rights_on_account()].concat()
 }
 
 struct TrustAllows {

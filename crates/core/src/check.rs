@@ -116,6 +116,37 @@ pub enum Permission {
     },
 }
 
+/// A [`Permission`] that one item needs, on as little as the plan knows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    /// One of those of the check's [`Meta`].
+    pub permission: Permission,
+    /// The namespace of a right on the Kubernetes API; nothing for AWS and for what belongs to no namespace.
+    pub namespace: Option<String>,
+    /// The name of the Kubernetes object, or the ARN; nothing where the plan does not know it.
+    pub name: Option<String>,
+}
+
+impl Right {
+    /// A right on the Kubernetes API, on one object of a namespace.
+    pub fn kubernetes(
+        verb: &'static str,
+        group: &'static str,
+        resource: &'static str,
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Self {
+        let permission = Permission::Kubernetes { verb, group, resource };
+        Self { permission, namespace: Some(namespace.into()), name: Some(name.into()) }
+    }
+
+    /// An IAM action, on one ARN if the plan knows it.
+    #[must_use]
+    pub fn aws(action: &'static str, arn: Option<String>) -> Self {
+        Self { permission: Permission::Aws { action }, namespace: None, name: arn }
+    }
+}
+
 /// What a check does to its targets, from nothing to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Disruption {
@@ -194,17 +225,25 @@ pub struct Item {
     /// The names of the endpoints and hosts that it touches; empty if it reads files alone. Consent is given to these
     /// names, and two disruptive checks that share one never overlap.
     pub targets: Vec<String>,
+    /// The rights on the Kubernetes API and on AWS that it needs.
+    pub rights: Vec<Right>,
 }
 
 impl Item {
     /// A subject that is checked.
     pub fn planned(subject: impl Into<String>, targets: Vec<String>, check: impl Check + 'static) -> Self {
-        Self { subject: subject.into(), kind: ItemKind::Planned(Arc::new(check)), targets }
+        Self { subject: subject.into(), kind: ItemKind::Planned(Arc::new(check)), targets, rights: vec![] }
     }
 
     /// A subject to which the check does not apply.
     pub fn excluded(subject: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { subject: subject.into(), kind: ItemKind::Excluded(reason.into()), targets: vec![] }
+        Self { subject: subject.into(), kind: ItemKind::Excluded(reason.into()), targets: vec![], rights: vec![] }
+    }
+
+    /// The same item with the rights that it needs.
+    #[must_use]
+    pub fn needing(self, rights: Vec<Right>) -> Self {
+        Self { rights, ..self }
     }
 }
 

@@ -17,7 +17,7 @@ mod phase;
 mod scope;
 mod secret;
 
-pub use check::{CannotTell, Check, Disruption, Entry, Item, ItemKind, Levels, Meta, Permission, Run};
+pub use check::{CannotTell, Check, Disruption, Entry, Item, ItemKind, Levels, Meta, Permission, Right, Run};
 pub use execute::{Job, run_all};
 pub use journal::Journal;
 pub use judge::judge;

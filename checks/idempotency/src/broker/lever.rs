@@ -4,7 +4,7 @@ use super::{rabbitmq, sqs};
 use crate::env::Env;
 use crate::schedule::{Identity, Side};
 use futures::future::BoxFuture;
-use preflight_core::{CannotTell, Reason};
+use preflight_core::{CannotTell, Reason, Right};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -211,6 +211,11 @@ macro_rules! brokers {
             #[must_use]
             pub fn queues(&self) -> &Sides<String> {
                 match self { $(Self::$variant(settings) => &settings.queues),+ }
+            }
+
+            /// The rights on AWS that a check of it needs.
+            pub(crate) fn rights(&self, region: Option<&str>) -> Vec<Right> {
+                match self { $(Self::$variant(settings) => settings.rights(region)),+ }
             }
 
             pub(crate) async fn open(&self, env: &Env) -> Result<Box<dyn Lever>, BrokerError> {

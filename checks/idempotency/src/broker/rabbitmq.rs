@@ -18,6 +18,7 @@ use lapin::tcp::OwnedTLSConfig;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ErrorKind};
+use preflight_core::Right;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -58,6 +59,11 @@ struct RabbitmqLever {
 impl Rabbitmq {
     pub(crate) fn endpoint(&self) -> Option<&str> {
         Some(&self.endpoint)
+    }
+
+    /// None: the broker is asked with an account of its own.
+    pub(crate) fn rights(&self, _region: Option<&str>) -> Vec<Right> {
+        vec![]
     }
 
     pub(crate) async fn open(&self, env: &Env) -> Result<Box<dyn Lever>, BrokerError> {

@@ -16,6 +16,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use futures::future::BoxFuture;
+use preflight_core::Right;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -25,6 +26,10 @@ const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a message stays hidden while it is looked at to see whose it is.
 const PEEK_SECONDS: i32 = 5;
+
+/// What looking into a queue takes, and taking this tool's own messages out of it.
+const LOOK: [&str; 4] =
+    ["sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"];
 
 /// Amazon SQS.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -47,6 +52,15 @@ struct SqsLever {
 impl Sqs {
     pub(crate) fn endpoint(&self) -> Option<&str> {
         None
+    }
+
+    /// Sending to the test queues, and looking at them and at those of rejected messages.
+    pub(crate) fn rights(&self, region: Option<&str>) -> Vec<Right> {
+        let sides = || [&self.queues.ecs, &self.queues.eks].into_iter();
+        let arn = |url: &String| arn_of(url, region);
+        let send = sides().map(|url| Right::aws("sqs:SendMessage", arn(url)));
+        let look = sides().chain(&self.dead_letters).flat_map(|url| LOOK.iter().map(|one| Right::aws(one, arn(url))));
+        send.chain(look).collect()
     }
 
     pub(crate) async fn open(&self, env: &Env) -> Result<Box<dyn Lever>, BrokerError> {
@@ -80,6 +94,21 @@ fn region_of(queue_url: &str) -> Option<String> {
     let url = url::Url::parse(queue_url).ok()?;
     let rest = url.host_str()?.strip_prefix("sqs.")?;
     rest.split_once(".amazonaws.com").map(|(region, _)| region.to_owned())
+}
+
+/// The ARN of a queue, as far as its URL tells it: `https://HOST/ACCOUNT/NAME`.
+fn arn_of(queue_url: &str, region: Option<&str>) -> Option<String> {
+    let url = url::Url::parse(queue_url).ok()?;
+    let of_url = region_of(queue_url);
+    let region = of_url.as_deref().or(region)?;
+    let (account, name) = url.path().strip_prefix('/')?.split_once('/')?;
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let partition = match region {
+        _ if region.starts_with("cn-") => "aws-cn",
+        _ if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    };
+    is_account.then(|| format!("arn:{partition}:sqs:{region}:{account}:{name}"))
 }
 
 /// Where a queue is that is not at one of AWS' public addresses.
@@ -273,6 +302,22 @@ impl Lever for SqsLever {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effects_observable::PERMISSIONS;
+    use preflight_core::Permission;
+
+    #[test]
+    fn sending_is_asked_for_on_the_test_queues_alone_and_nothing_beyond_the_permissions() {
+        let url = |name| format!("https://sqs.eu-west-1.amazonaws.com/111122223333/{name}");
+        let queues = Sides { ecs: url("a"), eks: url("b") };
+        let rights = Sqs { queues, dead_letters: vec![url("dead")] }.rights(None);
+        let on = |action: &'static str| {
+            let fits = rights.iter().filter(|one| one.permission == Permission::Aws { action });
+            fits.filter_map(|one| one.name.as_deref()?.rsplit(':').next()).collect::<Vec<_>>()
+        };
+        assert_eq!(on("sqs:SendMessage"), ["a", "b"]);
+        assert_eq!(on("sqs:DeleteMessage"), ["a", "b", "dead"]);
+        assert!(rights.iter().all(|one| PERMISSIONS.contains(&one.permission)));
+    }
 
     #[test]
     fn region_and_endpoint_are_read_from_the_queues_url() {
@@ -283,5 +328,11 @@ mod tests {
         assert_eq!(region_of(own), None);
         assert_eq!(private_origin(own).as_deref(), Some("http://127.0.0.1:9324"));
         assert_eq!(name(own), "orders-ecs");
+        assert_eq!(arn_of(public, None).as_deref(), Some("arn:aws:sqs:eu-west-1:111122223333:orders-ecs"));
+        assert_eq!(
+            arn_of(own, Some("cn-north-1")).as_deref(),
+            Some("arn:aws-cn:sqs:cn-north-1:111122223333:orders-ecs")
+        );
+        assert_eq!(arn_of(own, None), None);
     }
 }

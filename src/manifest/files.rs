@@ -1,0 +1,118 @@
+//! The configuration and the files that it names, as a ConfigMap and the volume that gives them their paths back.
+
+use super::Basis;
+use anyhow::{Context, Result, bail};
+use preflight_connections::settings::Tls;
+use serde_json::{Map, Value, json};
+use std::path::{Component, Path, PathBuf};
+
+/// The most bytes of text in a ConfigMap; Kubernetes takes 1 MiB, names included.
+const BYTES_MAX: usize = 1024 * 1024 - 16 * 1024;
+
+/// What goes into a ConfigMap, and where each key of it stands in the volume.
+pub(super) struct Files {
+    pub(super) data: Map<String, Value>,
+    pub(super) items: Vec<Value>,
+    /// Where the configuration stands in the volume.
+    pub(super) config: String,
+}
+
+/// Reads the configuration and what it names.
+pub(super) fn read(basis: &Basis<'_>) -> Result<Files> {
+    if let Some(secret) = basis.loaded.warnings.first() {
+        bail!("line {}: {}: it would be readable in the ConfigMap", secret.line, secret.text);
+    }
+    let config = Path::new(&basis.loaded.source.path);
+    let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let config = folder.join(config.file_name().unwrap_or_default());
+    let authorities = basis.loaded.config.endpoints.iter().filter_map(|endpoint| match &endpoint.tls {
+        Tls::Authority(path) => Some(path.as_path()),
+        _ => None,
+    });
+    let mut files = Files { data: Map::new(), items: vec![], config: String::new() };
+    let mut bytes = 0;
+    for path in std::iter::once(config.as_path()).chain(basis.files.iter().map(PathBuf::as_path)).chain(authorities) {
+        let below = below(folder, path)?;
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading `{}`", path.display()))?;
+        if holds_secret(&text) {
+            bail!("`{}` holds a Secret, whose values would be readable in the ConfigMap; leave it out", path.display());
+        }
+        bytes += text.len() + below.len();
+        if bytes > BYTES_MAX {
+            bail!(
+                "the configuration and the files that it names are larger than a ConfigMap may be ({BYTES_MAX} bytes)"
+            );
+        }
+        if files.config.is_empty() {
+            files.config.clone_from(&below);
+        }
+        // Several endpoints may name one authority.
+        if files.items.iter().all(|item| item["path"] != below) {
+            let key = key(&below, &files.data);
+            files.items.push(json!({ "key": key, "path": below }));
+            files.data.insert(key, Value::String(text));
+        }
+    }
+    Ok(files)
+}
+
+/// The path below a folder, with slashes.
+fn below(folder: &Path, path: &Path) -> Result<String> {
+    let parts = path.strip_prefix(folder).ok().map(|rest| {
+        let part = |part: Component<'_>| match part {
+            Component::Normal(name) => name.to_str().map(str::to_owned),
+            _ => None,
+        };
+        rest.components().map(part).collect::<Option<Vec<_>>>()
+    });
+    match parts {
+        Some(Some(parts)) if !parts.is_empty() => Ok(parts.join("/")),
+        _ => {
+            bail!("`{}` is not below the folder of the configuration, so the Job cannot have it there", path.display())
+        }
+    }
+}
+
+/// A key for a path. Two paths may differ in what a key cannot hold, or only where it is cut off.
+fn key(path: &str, taken: &Map<String, Value>) -> String {
+    let known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let plain: String = path.chars().map(|c| if known(c) { c } else { '.' }).collect();
+    let short: String = plain.chars().rev().take(200).collect::<Vec<_>>().into_iter().rev().collect();
+    let others = (1..=taken.len()).map(|n| format!("{n}-{short}"));
+    others.rev().chain([short.clone()]).rfind(|key| !taken.contains_key(key)).unwrap_or(short)
+}
+
+fn holds_secret(text: &str) -> bool {
+    let plain = |line: &str| line.trim().replace(['"', '\'', ',', ' '], "");
+    text.lines().any(|line| matches!(plain(line).trim_start_matches('-'), "kind:Secret"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_told_from_the_folder_of_the_configuration() {
+        let of =
+            |folder: &str, path: &str| below(Path::new(folder), Path::new(path)).map_err(|error| error.to_string());
+        assert_eq!(of(".", "./manifests/a.yaml").unwrap(), "manifests/a.yaml");
+        assert_eq!(of("/etc/x", "/etc/x/preflight.yaml").unwrap(), "preflight.yaml");
+        assert!(of(".", "./../a.yaml").unwrap_err().contains("not below"));
+        assert!(of("/etc/x", "/etc/y").unwrap_err().contains("not below"));
+    }
+
+    #[test]
+    fn two_paths_never_share_a_key() {
+        let mut taken = Map::new();
+        for path in ["a/b.yaml", "a.b.yaml", "a b.yaml"] {
+            taken.insert(key(path, &taken), Value::Null);
+        }
+        assert_eq!(taken.keys().collect::<Vec<_>>(), ["a.b.yaml", "1-a.b.yaml", "2-a.b.yaml"]);
+    }
+
+    #[test]
+    fn a_secret_is_seen_in_yaml_and_json() {
+        assert!(holds_secret("apiVersion: v1\nkind: Secret\n") && holds_secret("{\n  \"kind\": \"Secret\",\n"));
+        assert!(holds_secret("- kind: 'Secret'") && !holds_secret("kind: SecretStore\n"));
+    }
+}

@@ -1,0 +1,201 @@
+//! The Job: it runs the plan under Pod Security `restricted`, once for each verdict, and gets its report out by itself.
+
+use super::{Basis, files};
+use crate::output::complain;
+use anyhow::Result;
+use preflight_core::{Disruption, Permission};
+use preflight_report::ExitCode;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// The container, which the rules about its exit codes name.
+const CONTAINER: &str = "preflight";
+
+/// Nobody in particular, and not root.
+const USER: u32 = 65_532;
+
+/// Exit codes after which another attempt would ask the same question again until the answer is pleasant.
+const FINAL: [ExitCode; 4] = [ExitCode::Usage, ExitCode::NoGo, ExitCode::Inconclusive, ExitCode::GoWithFailedAdvisory];
+
+/// How often a Job is attempted again that had no verdict.
+const RETRIES: u32 = 2;
+
+/// Scheduling, pulling the image, and writing the report.
+const AROUND_S: u64 = 120;
+
+/// What a check may take beyond its limit: to remove what it created.
+const GRACE_MS: u64 = 10_000;
+
+/// How much longer a Job is kept than its report is valid.
+const KEPT_LONGER_S: u64 = 3_600;
+
+/// The ConfigMap with the configuration, and the Job.
+pub(super) fn documents(basis: &Basis<'_>) -> Result<Vec<Value>> {
+    let files = files::read(basis)?;
+    warn(basis, &files);
+    let (names, to) = (&basis.names, &basis.planned.transition.to);
+    let config = format!("{}-config", names.name);
+    let mut metadata = names.metadata(&format!("{}-{}", names.name, dashed(to)), &names.namespace);
+    let from = if basis.planned.transition.from.is_empty() { "the start" } else { &basis.planned.transition.from };
+    metadata["annotations"] = json!({
+        "eks-preflight/transition": format!("{from} to {to}"),
+        "eks-preflight/plan-sha256": preflight_report::plan_sha256(&basis.planned.contract()),
+    });
+    let job = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            "backoffLimit": RETRIES,
+            "podFailurePolicy": { "rules": [
+                { "action": "FailJob", "onExitCodes": {
+                    "containerName": CONTAINER, "operator": "In", "values": FINAL.map(ExitCode::code),
+                } },
+                { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
+            ] },
+            "activeDeadlineSeconds": limit_s(basis) + AROUND_S,
+            "ttlSecondsAfterFinished": basis.loaded.config.run.valid_s + KEPT_LONGER_S,
+            "template": { "metadata": { "labels": names.labels() }, "spec": pod(basis, &config, &files) },
+        },
+    });
+    let data = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": names.metadata(&config, &names.namespace),
+        "data": files.data,
+    });
+    Ok(vec![data, job])
+}
+
+fn pod(basis: &Basis<'_>, config: &str, files: &files::Files) -> Value {
+    let names = &basis.names;
+    json!({
+        "restartPolicy": "Never",
+        "serviceAccountName": names.name,
+        "automountServiceAccountToken": true,
+        // A Service of the tool's own name would set variables that look like its flags.
+        "enableServiceLinks": false,
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {
+            "runAsNonRoot": true,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            // Or the token of an IAM role could not be read.
+            "fsGroup": USER,
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+        "containers": [{
+            "name": CONTAINER,
+            "image": names.image,
+            "args": arguments(basis, &files.config),
+            // Where the Secret lacks a variable, or is not there, the tool says so and exits with 2.
+            "envFrom": [{ "secretRef": { "name": format!("{}-secrets", names.name), "optional": true } }],
+            "resources": resources(basis),
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "capabilities": { "drop": ["ALL"] },
+                "readOnlyRootFilesystem": true,
+                "runAsNonRoot": true,
+            },
+            "terminationMessagePath": "/dev/termination-log",
+            "terminationMessagePolicy": "File",
+            "volumeMounts": [
+                { "name": "config", "mountPath": "/config", "readOnly": true },
+                { "name": "work", "mountPath": "/work" },
+            ],
+        }],
+        "volumes": [
+            { "name": "config", "configMap": { "name": config, "items": files.items } },
+            { "name": "work", "emptyDir": { "sizeLimit": "256Mi" } },
+        ],
+    })
+}
+
+fn arguments(basis: &Basis<'_>, config: &str) -> Vec<String> {
+    let choice = basis.choice;
+    let mut arguments = vec![
+        "run".to_owned(),
+        format!("--to={}", choice.to),
+        format!("--config=/config/{config}"),
+        "--state=/work/state".to_owned(),
+        "--report=/work/report.json".to_owned(),
+    ];
+    arguments.extend(choice.only.iter().map(|only| format!("--only={only}")));
+    arguments.extend(choice.consent.iter().map(|target| format!("--consent={target}")));
+    // `$(NAME)` would be replaced by Kubernetes.
+    arguments.iter().map(|one| one.replace("$(", "$$(")).collect()
+}
+
+/// The longest that the run can take: what is planned one after the other, or the limit of the run.
+fn limit_s(basis: &Basis<'_>) -> u64 {
+    let runs = basis.planned.steps.iter().filter(|step| step.skip.is_none());
+    let all_ms: u64 = runs.map(|step| step.meta.limit_ms + GRACE_MS).sum();
+    basis.loaded.config.run.limit_s.min(all_ms.div_ceil(1_000))
+}
+
+/// A generator of load must not be the slow one.
+fn resources(basis: &Basis<'_>) -> Value {
+    let loads = |step: &crate::plan::Step| step.skip.is_none() && step.meta.disruption == Disruption::Loads;
+    if basis.planned.steps.iter().any(loads) {
+        json!({ "requests": { "cpu": "1", "memory": "256Mi" }, "limits": { "cpu": "2", "memory": "1Gi" } })
+    } else {
+        json!({ "requests": { "cpu": "100m", "memory": "64Mi" }, "limits": { "cpu": "1", "memory": "256Mi" } })
+    }
+}
+
+/// A phase as part of a name; phases of a migration's own may be called anything.
+fn dashed(phase: &str) -> String {
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let plain: String = phase.to_lowercase().chars().map(|c| if known(c) { c } else { '-' }).take(17).collect();
+    let plain = plain.trim_matches('-');
+    if plain.is_empty() { "phase".to_owned() } else { plain.to_owned() }
+}
+
+/// What the Job will not have, or will need from somebody else.
+fn warn(basis: &Basis<'_>, files: &files::Files) {
+    let config = &basis.loaded.config;
+    let asks = |right: &&preflight_core::Right| matches!(right.permission, Permission::Kubernetes { .. });
+    if basis.planned.rights().iter().any(asks) && !config.cluster.in_cluster {
+        complain(
+            "warning: the Job reaches the cluster's API only with `cluster: {inCluster: true}` in the configuration",
+        );
+    }
+    for workload in config.workloads.iter().filter(|workload| !workload.artifacts.is_empty()) {
+        complain(&format!("warning: the Job does not have the artifacts of {}; check them outside", workload.name));
+    }
+    let text = files.data.values().next().and_then(Value::as_str).unwrap_or_default();
+    let variables = variables(text);
+    if !variables.is_empty() {
+        let all = variables.into_iter().collect::<Vec<_>>().join(", ");
+        let (name, namespace) = (&basis.names.name, &basis.names.namespace);
+        complain(&format!("note: the Job needs the Secret {namespace}/{name}-secrets with {all}"));
+    }
+}
+
+/// The variables that a configuration names.
+fn variables(text: &str) -> BTreeSet<&str> {
+    let parts = text.split("${").skip(1).filter_map(|rest| rest.split_once('}'));
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    parts.map(|(name, _)| name).filter(|name| is_name(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_phase_is_part_of_a_name() {
+        assert_eq!(dashed("traffic-15"), "traffic-15");
+        assert_eq!(dashed("Nach der Änderung!"), "nach-der--nderung");
+        assert_eq!(dashed("€"), "phase");
+    }
+
+    #[test]
+    fn the_variables_of_a_configuration_are_named_once() {
+        assert_eq!(
+            variables("a: ${B_2}\nc: \"x ${A} ${B_2} ${} ${a-b}\"").into_iter().collect::<Vec<_>>(),
+            ["A", "B_2"]
+        );
+    }
+}

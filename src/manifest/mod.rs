@@ -1,0 +1,124 @@
+//! `manifest rbac|iam|job`: what a run in the cluster needs, derived from its plan: exactly the rights that the planned
+//! items name, and a Job that runs them. Prints, and touches nothing.
+
+mod files;
+mod iam;
+mod job;
+mod rbac;
+#[cfg(test)]
+mod tests;
+
+use crate::areas::Areas;
+use crate::cli::{ManifestArgs, ManifestOf, Notation};
+use crate::config::Loaded;
+use crate::output::{say, say_json};
+use crate::plan::{Choice, Planned};
+use crate::run::{configuration, inventory};
+use anyhow::{Result, bail};
+use preflight_report::ExitCode;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// The longest name of a Kubernetes object that is also the value of a label.
+const NAME_MAX: usize = 63;
+
+/// What every manifest is made of.
+struct Basis<'a> {
+    loaded: &'a Loaded,
+    planned: &'a Planned,
+    choice: &'a Choice,
+    names: &'a Names,
+    /// The files that the configuration names, in the order in which they were read.
+    files: Vec<PathBuf>,
+}
+
+/// How what is made is called, and where it belongs.
+struct Names {
+    namespace: String,
+    name: String,
+    image: String,
+    /// The IAM role of the Job's own ServiceAccount.
+    role: Option<String>,
+}
+
+/// Prints one kind of manifest.
+pub(crate) fn manifest(args: &ManifestArgs) -> Result<ExitCode> {
+    let loaded = configuration(&args.config.config)?;
+    let choice =
+        Choice { to: args.choice.to.clone(), only: args.choice.only.clone(), consent: args.choice.consent.clone() };
+    let names = Names {
+        namespace: args.namespace.clone(),
+        name: args.name.clone(),
+        image: args.image.clone().unwrap_or_else(|| format!("eks-preflight:{}", env!("CARGO_PKG_VERSION"))),
+        role: args.role.clone(),
+    };
+    names.check()?;
+    let documents = documents(args.of, &loaded, &choice, &names)?;
+    match (args.of, args.output) {
+        // IAM takes nothing but JSON.
+        (ManifestOf::Iam, _) => say_json(&documents[0])?,
+        (_, Notation::Yaml) => say(&yaml(&documents)?)?,
+        (_, Notation::Json) => say_json(&json!({ "apiVersion": "v1", "kind": "List", "items": documents }))?,
+    }
+    Ok(ExitCode::Go)
+}
+
+fn documents(of: ManifestOf, loaded: &Loaded, choice: &Choice, names: &Names) -> Result<Vec<Value>> {
+    let inventory = inventory(loaded)?;
+    let files = inventory.sources.iter().map(|source| PathBuf::from(&source.path)).collect();
+    let areas = Areas::new(&loaded.config, inventory);
+    let planned = Planned::new(loaded, &areas, choice)?;
+    let basis = Basis { loaded, planned: &planned, choice, names, files };
+    match of {
+        ManifestOf::Rbac => Ok(rbac::documents(&basis)),
+        ManifestOf::Job => job::documents(&basis),
+        ManifestOf::Iam => Ok(vec![iam::policy(&basis)]),
+    }
+}
+
+/// Documents as `kubectl apply` reads them.
+fn yaml(documents: &[Value]) -> Result<String> {
+    Ok(serde_saphyr::to_string_multiple(documents)?)
+}
+
+impl Names {
+    fn check(&self) -> Result<()> {
+        let fits = |text: &str, max: usize| {
+            let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            !text.is_empty()
+                && text.len() <= max
+                && text.bytes().all(known)
+                && !text.starts_with('-')
+                && !text.ends_with('-')
+        };
+        // Room for what is appended to it: the phase, and what Kubernetes appends to the names of pods.
+        let max = NAME_MAX - 23;
+        if !fits(&self.name, max) {
+            bail!(
+                "--name {}: expected at most {max} of a-z, 0-9 and `-`, which stands neither first nor last",
+                self.name
+            );
+        }
+        if !fits(&self.namespace, NAME_MAX) {
+            bail!("--namespace {}: this is not the name of a namespace", self.namespace);
+        }
+        Ok(())
+    }
+
+    /// The name of the ConfigMap that the result is put into.
+    fn result(&self) -> String {
+        format!("{}-result", self.name)
+    }
+
+    fn metadata(&self, name: &str, namespace: &str) -> Value {
+        json!({ "name": name, "namespace": namespace, "labels": self.labels() })
+    }
+
+    fn labels(&self) -> Value {
+        json!({
+            "app.kubernetes.io/name": "eks-preflight",
+            "app.kubernetes.io/instance": self.name,
+            "app.kubernetes.io/version": env!("CARGO_PKG_VERSION"),
+        })
+    }
+}

@@ -1,0 +1,117 @@
+use super::*;
+use crate::config;
+use crate::generated::assert_current;
+use preflight_core::Permission;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+const EXAMPLE: &str = "deploy/example/preflight.yaml";
+
+fn example() -> Loaded {
+    let variables = HashMap::from([("ORDERS_DB_PASSWORD".to_owned(), "x".to_owned())]);
+    config::load(Path::new(EXAMPLE), variables, "2026-11-25T00:00:00Z".parse().unwrap()).unwrap()
+}
+
+fn names() -> Names {
+    Names {
+        namespace: "eks-preflight".to_owned(),
+        name: "eks-preflight".to_owned(),
+        image: "registry.internal/eks-preflight:0.1.0".to_owned(),
+        role: Some("arn:aws:iam::111122223333:role/eks-preflight".to_owned()),
+    }
+}
+
+fn made(of: ManifestOf, only: &[&str], consent: &[&str]) -> Vec<Value> {
+    let owned = |all: &[&str]| all.iter().map(|&one| one.to_owned()).collect();
+    let choice = Choice { to: "traffic-1".to_owned(), only: owned(only), consent: owned(consent) };
+    documents(of, &example(), &choice, &names()).unwrap()
+}
+
+#[test]
+fn generated_samples_of_manifests_are_current() {
+    for (of, name) in [(ManifestOf::Rbac, "rbac.yaml"), (ManifestOf::Job, "job.yaml"), (ManifestOf::Iam, "iam.json")] {
+        let documents = made(of, &[], &["orders"]);
+        let text = if of == ManifestOf::Iam { format!("{:#}\n", documents[0]) } else { yaml(&documents).unwrap() };
+        assert_current(&format!("deploy/manifests/{name}"), &text);
+    }
+}
+
+#[test]
+fn yaml_says_what_json_says() {
+    for of in [ManifestOf::Rbac, ManifestOf::Job] {
+        let documents = made(of, &[], &["orders"]);
+        let read: Vec<Value> = serde_saphyr::from_multiple(&yaml(&documents).unwrap()).unwrap();
+        assert_eq!(read, documents);
+    }
+}
+
+#[test]
+fn every_right_of_the_plan_is_one_of_its_checks_and_is_granted() {
+    let loaded = example();
+    let areas = Areas::new(&loaded.config, inventory(&loaded).unwrap());
+    let choice = Choice { to: "traffic-1".to_owned(), consent: vec!["orders".to_owned()], ..Choice::default() };
+    let planned = Planned::new(&loaded, &areas, &choice).unwrap();
+    let mut asked = BTreeSet::new();
+    for step in &planned.steps {
+        for right in &step.rights {
+            assert!(step.meta.permissions.contains(&right.permission), "{}: {right:?}", step.meta.id);
+            asked.insert(right.permission);
+        }
+    }
+    let declared = planned.steps.iter().flat_map(|step| step.meta.permissions);
+    let declared: BTreeSet<Permission> =
+        declared.copied().filter(|one| !matches!(one, Permission::Engine { .. })).collect();
+    assert_eq!(asked, declared, "a check declares a permission, and none of its items needs it");
+}
+
+#[test]
+fn what_is_not_selected_needs_no_right() {
+    let documents = made(ManifestOf::Rbac, &["connections.*"], &[]);
+    let kinds: Vec<&str> = documents.iter().filter_map(|one| one["kind"].as_str()).collect();
+    assert_eq!(kinds, ["ServiceAccount", "ConfigMap", "Role", "RoleBinding"]);
+    assert_eq!(made(ManifestOf::Iam, &["connections.*"], &[])[0]["Statement"], json!([]));
+}
+
+#[test]
+fn a_role_is_in_each_namespace_and_names_its_objects() {
+    let documents = made(ManifestOf::Rbac, &[], &[]);
+    let role = |namespace: &str| {
+        let fits = |one: &&Value| one["kind"] == "Role" && one["metadata"]["namespace"] == namespace;
+        documents.iter().find(fits).map(|one| one["rules"].clone()).unwrap_or_default()
+    };
+    let rule = |resource: &str, name: &str, verb: &str| json!({ "apiGroups": [""], "resources": [resource], "resourceNames": [name], "verbs": [verb] });
+    assert_eq!(role("shop"), json!([rule("serviceaccounts/token", "orders", "create")]));
+    let both = [rule("serviceaccounts", "payments", "get"), rule("serviceaccounts/token", "payments", "create")];
+    assert_eq!(role("billing"), json!(both));
+    assert_eq!(role("eks-preflight"), json!([rule("configmaps", "eks-preflight-result", "patch")]));
+}
+
+#[test]
+fn a_secret_that_is_written_down_is_not_put_into_a_config_map() {
+    let mut loaded = example();
+    loaded.warnings.push(config::Mistake { line: 3, column: 1, text: "password is written down here".to_owned() });
+    let choice = Choice { to: "traffic-1".to_owned(), ..Choice::default() };
+    let error = documents(ManifestOf::Job, &loaded, &choice, &names()).unwrap_err().to_string();
+    assert!(error.contains("line 3") && error.contains("ConfigMap"), "{error}");
+}
+
+#[test]
+fn names_that_kubernetes_would_refuse_are_refused() {
+    let named =
+        |name: &str, namespace: &str| Names { name: name.to_owned(), namespace: namespace.to_owned(), ..names() };
+    assert!(named("preflight-2", "a").check().is_ok());
+    for wrong in ["", "A", "-a", "a-", "a.b", &"a".repeat(64)] {
+        assert!(named(wrong, "a").check().is_err(), "{wrong}");
+        assert!(named("a", wrong).check().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn text_that_a_reader_could_take_for_something_else_is_quoted() {
+    for text in
+        ["on", "y", "no", "~", "null", "1e10", "0x1f", "0o7", "012", "1_000", "2026-01-01", "1.", "", "a: b", "- a"]
+    {
+        let yaml = yaml(&[json!({ "a": text })]).unwrap();
+        assert!(yaml.starts_with("a: \"") || yaml.starts_with("a: '"), "{yaml}");
+    }
+}
