@@ -105,7 +105,7 @@ impl Bench {
             "broker": broker,
             "message": { "body": r#"{"orderId":"{key}","amount":10}"#, "headers": { "source": "preflight" } },
             "effects": [payments(), noted()],
-            "settle": { "limitMs": 5_000, "floorMs": 250 },
+            "settle": { "limitMs": 5_000, "floorMs": 250, "lastMs": 250 },
         });
         Self { lab, sqs, queues, endpoints, settings, runs: Mutex::default() }
     }
