@@ -22,12 +22,12 @@ async fn counting() -> Bench {
 #[tokio::test]
 async fn a_second_effect_that_comes_long_after_the_copy_was_acknowledged_fails() {
     let mut bench = counting().await;
-    bench.settings["settle"] = json!({});
+    bench.settings["settle"] = json!({ "floorMs": 50, "lastMs": 2_000 });
     let _consumers = Tasks::start(&bench, |mut message: Message| async move {
         let first = message.is_first("all").await;
         message.ack().await;
         if !first {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(600)).await;
         }
         message.book().await;
     })
