@@ -145,17 +145,14 @@ impl<'a> Session<'a> {
 
     /// How long the effects must stay as they are between two copies.
     pub(crate) fn window(&self) -> Duration {
-        self.quiet(self.lever.floor())
+        let floor = self.subject.consumer.settle.floor_ms.map_or(self.lever.floor(), Duration::from_millis);
+        floor.max(self.handling * QUIET_FACTOR)
     }
 
     /// How long they must stay after the last copy.
     pub(crate) fn last_window(&self) -> Duration {
-        self.quiet(self.lever.last_floor())
-    }
-
-    fn quiet(&self, floor: Duration) -> Duration {
-        let floor = self.subject.consumer.settle.floor_ms.map_or(floor, Duration::from_millis);
-        floor.max(self.handling * QUIET_FACTOR)
+        let configured = self.subject.consumer.settle.last_ms.map(Duration::from_millis);
+        self.window().max(configured.or(self.lever.last_floor()).unwrap_or_default())
     }
 
     fn limit(&self) -> Duration {
@@ -183,7 +180,7 @@ impl<'a> Session<'a> {
             key: key.to_owned(),
             message_id: format!("{key}-m{number}"),
             body: message.body.with(key),
-            headers: message.headers.clone(),
+            headers: message.headers_with(key),
             content_type: message.content_type.clone(),
         };
         self.published += 1;

@@ -1,7 +1,7 @@
 //! One consumer under test: its queues, its processes, its settings, and what is on the servers afterwards.
 
 use crate::consumer::Consumer;
-use crate::lab::Lab;
+use crate::lab::{Hold, Lab};
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -30,7 +30,7 @@ const RUN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The queues of one consumer, on one broker.
 pub(crate) struct Bench {
-    pub(crate) lab: Arc<Lab>,
+    pub(crate) lab: Hold,
     pub(crate) sqs: Option<SqsDouble>,
     /// The name of each side's queue.
     pub(crate) queues: [String; 2],
@@ -84,7 +84,7 @@ impl Bench {
         Self::with(lab, Some(double), queues, broker)
     }
 
-    fn with(lab: Arc<Lab>, sqs: Option<SqsDouble>, queues: [String; 2], broker: Value) -> Self {
+    fn with(lab: Hold, sqs: Option<SqsDouble>, queues: [String; 2], broker: Value) -> Self {
         let endpoints = vec![
             Endpoint {
                 management: Some(Management {
@@ -105,7 +105,7 @@ impl Bench {
             "broker": broker,
             "message": { "body": r#"{"orderId":"{key}","amount":10}"#, "headers": { "source": "preflight" } },
             "effects": [payments(), noted()],
-            "settle": { "limitMs": 5_000, "floorMs": 400 },
+            "settle": { "limitMs": 5_000, "floorMs": 250, "lastMs": 250 },
         });
         Self { lab, sqs, queues, endpoints, settings, runs: Mutex::default() }
     }
