@@ -70,9 +70,19 @@ fn items(env: &Env) -> Vec<Item> {
     let item = |endpoint: &Endpoint| {
         let demand = crate::demand::demand(endpoint, &env.endpoints, &deployed, &env.uses);
         let check = LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario };
-        Item::planned(&endpoint.name, vec![endpoint.name.clone()], check)
+        Item::planned(&endpoint.name, targets(endpoint), check)
     };
     env.endpoints.iter().map(item).collect()
+}
+
+/// What is touched: nothing where the settings alone tell the limit.
+fn targets(endpoint: &Endpoint) -> Vec<String> {
+    let reads = match endpoint.engine {
+        Engine::MySql | Engine::Redis => true,
+        Engine::RabbitMq => endpoint.management.is_some(),
+        Engine::ActiveMq => endpoint.jolokia.is_some(),
+    };
+    if reads { vec![endpoint.name.clone()] } else { vec![] }
 }
 
 impl Check for LimitCoversDemand {
@@ -339,6 +349,14 @@ mod tests {
         assert!(found.detail.starts_with("billing (eks): no bound"));
         // What is known is too much already: that is an answer.
         assert!(!assess(&check(plain(), partial), read(vec![limit(60)])).unwrap()[0].met);
+    }
+
+    #[test]
+    fn a_limit_that_the_settings_alone_tell_touches_nothing() {
+        let targets = |value| targets(&check(value, demand()).endpoint);
+        assert_eq!(targets(plain()), ["db"]);
+        assert_eq!(targets(serde_json::json!({ "engine": "activemq" })), Vec::<String>::new());
+        assert_eq!(targets(serde_json::json!({ "engine": "rabbitmq", "management": "http://h" })), ["db"]);
     }
 
     #[test]
