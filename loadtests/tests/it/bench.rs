@@ -6,8 +6,12 @@ use preflight_fixtures::servers::{Nginx, NginxOptions, Site, WebService};
 use preflight_load::{CATALOGUE, Env, Settings};
 use preflight_report::CheckResult;
 use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 
 pub(crate) const ISOLATED: &str = "eks.shop.test";
 pub(crate) const PRODUCTION: &str = "shop.test";
@@ -49,6 +53,40 @@ impl Bench {
             "slo": { "p50Ms": 5_000, "p95Ms": 5_000, "maxErrorPercent": 1 },
         })
     }
+}
+
+/// A server that gives every request the next of its answers, and the last one for ever. Returns its address.
+pub(crate) async fn scripted(answers: Vec<String>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answers = Arc::clone(&answers);
+            tokio::spawn(async move {
+                let mut lines = BufReader::new(stream).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if !line.is_empty() {
+                        continue;
+                    }
+                    let next = {
+                        let mut answers = answers.lock().unwrap();
+                        if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() }
+                    };
+                    if lines.get_mut().write_all(next.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// An answer without a body.
+pub(crate) fn answer(status: &str, headers: &[(&str, &str)]) -> String {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\n\r\n")
 }
 
 /// What a check said.
