@@ -1,4 +1,4 @@
-use crate::bench::{Bench, answer, run, run_in, scripted, until};
+use crate::bench::{Bench, answer, on_a_calm_machine, run, run_in, scripted, until};
 use preflight_core::{Outcome, Reason, Scope};
 use preflight_fixtures::servers::WebBehaviour;
 use serde_json::json;
@@ -9,10 +9,14 @@ const ID: &str = "load.slo-holds";
 
 #[tokio::test]
 async fn a_healthy_service_passes_and_leaves_its_numbers() {
-    let bench = Bench::start().await;
-    let mut target = bench.target();
-    target["warmupS"] = json!(1);
-    let said = run(ID, &target).await;
+    let attempt = async || {
+        let bench = Bench::start().await;
+        let mut target = bench.target();
+        target["warmupS"] = json!(1);
+        let said = run_in(ID, &target, |_| ()).await;
+        (bench, said)
+    };
+    let (bench, said) = on_a_calm_machine(attempt, |(_, said)| said).await;
     assert_eq!(said.result.outcome, Outcome::Pass, "{:?} {}", said.result.reason, said.result.observed);
     // Each kind once before, then three seconds.
     assert_eq!((bench.eks.requests(), bench.ecs.requests()), (302, 0));
