@@ -73,6 +73,9 @@ fn banner(view: &View<'_>, out: &mut String) {
 fn meaning(view: &View<'_>) -> String {
     let until = clock(view.report.run.not_after);
     match view.verdict {
+        Verdict::Go if view.cases.iter().all(|case| case.level == Level::Advisory) => {
+            "No check in the plan is required, so this rests on nothing that was shown.".to_owned()
+        }
         Verdict::Go => format!("Every required check passed. Act on it before {until}."),
         Verdict::NoGo => match view.of_kind(Kind::Failed).count() {
             1 => "One required check failed. Do not take this step.".to_owned(),
@@ -90,13 +93,13 @@ fn clock(time: Timestamp) -> String {
 
 fn overview(view: &View<'_>, out: &mut String) {
     let (report, run) = (view.report, &view.report.run);
-    let took = format!("{:.1} s", run.finished_at.since(run.started_at).as_secs_f64());
-    let (started, until) = (clock(run.started_at), clock(run.not_after));
+    let took = run.finished_at.since(run.started_at).as_secs_f64();
+    let (started, until) = (format!("{}, took {took:.1} s", clock(run.started_at)), clock(run.not_after));
     out.push_str("<div class=\"card\">");
     out.push_str(&picture::outcomes(view));
     out.push_str("</div>\n<div class=\"card\"><dl class=\"facts\">");
     let mut facts = view.places();
-    facts.extend([("started", started.as_str()), ("took", &took), ("not to be acted on after", &until)]);
+    facts.extend([("started", started.as_str()), ("not to be acted on after", &until)]);
     for (name, value) in facts {
         let _ = write!(out, "<div><dt>{name}</dt><dd>{}</dd></div>", text(value));
     }
@@ -322,6 +325,7 @@ fn text(raw: &str) -> String {
 mod tests {
     use super::super::tests::{PLAIN, assert_committed, sample};
     use super::super::{Format, render};
+    use super::*;
 
     #[test]
     fn the_generated_sample_of_html_is_current() {
@@ -351,5 +355,70 @@ mod tests {
         for loading in [" src=", "url(", "@import", "<script", "<iframe"] {
             assert!(!html.contains(loading), "{loading}");
         }
+    }
+
+    /// The colours of each scheme: light, dark, print.
+    fn schemes() -> Vec<BTreeMap<&'static str, [f64; 3]>> {
+        let colour = |hex: &str| {
+            let wide: String = if hex.len() == 3 { hex.chars().flat_map(|c| [c, c]).collect() } else { hex.to_owned() };
+            let part = |at| u8::from_str_radix(&wide[at..at + 2], 16).map(|byte| f64::from(byte) / 255.0);
+            [part(0).unwrap(), part(2).unwrap(), part(4).unwrap()]
+        };
+        let blocks = STYLE.split(":root{").skip(1).map(|rest| rest.split('}').next().unwrap());
+        let pairs = |block: &'static str| block.split(';').filter_map(|one| one.strip_prefix("--")?.split_once(":#"));
+        blocks.map(|block| pairs(block).map(|(name, hex)| (name, colour(hex))).collect()).collect()
+    }
+
+    /// As WCAG 2 defines it.
+    fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
+        let linear = |c: f64| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
+        let light = |[r, g, b]: [f64; 3]| 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b) + 0.05;
+        light(a).max(light(b)) / light(a).min(light(b))
+    }
+
+    #[test]
+    fn every_text_can_be_read_in_light_dark_and_print() {
+        let schemes = schemes();
+        assert_eq!(schemes.len(), 3);
+        for scheme in schemes {
+            for (text, ground) in [
+                ("ink", "card"),
+                ("ink", "page"),
+                ("ink", "code"),
+                ("soft", "card"),
+                ("soft", "page"),
+                ("pass", "card"),
+                ("fail", "card"),
+                ("open", "card"),
+                ("onpass", "pass"),
+                ("onfail", "fail"),
+                ("onopen", "open"),
+            ] {
+                let found = contrast(scheme[text], scheme[ground]);
+                assert!(found >= 4.5, "{text} on {ground}: {found:.2}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_verdict_says_what_to_do() {
+        for (name, sentence) in [
+            ("go", "Every required check passed. Act on it before 2026-11-24 09:34:00 UTC."),
+            ("no-go", "3 required checks failed. Do not take this step."),
+            ("inconclusive", "Nobody showed that this step is safe."),
+            ("interrupted", "Nobody showed that this step is safe."),
+        ] {
+            let html = render(Format::Html, &sample(name), PLAIN);
+            assert!(html.contains(sentence), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_gravest_reason_comes_first_and_leads_to_its_result() {
+        let html = render(Format::Html, &sample("no-go"), PLAIN);
+        let because = html.split("<ul class=\"because\">").nth(1).unwrap().split("</ul>").next().unwrap();
+        let links: Vec<&str> = because.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert_eq!(links, ["r2", "r5", "r8", "r3", "r11", "r10"], "failed, open, advisory");
+        assert!(html.find("id=\"r2\"").unwrap() < html.find("id=\"r3\"").unwrap());
     }
 }

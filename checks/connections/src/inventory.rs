@@ -4,7 +4,7 @@ use crate::demand::{Container, Deployed};
 use crate::headroom::{Instances, Side};
 use crate::instances::{Amount, Controller, Overlap};
 use crate::variables::{Variable, expand};
-use preflight_cluster::{self as cluster, EcsTask, EksWorkload, EnvVar, Inventory, Surge};
+use preflight_cluster::{self as cluster, EcsTask, EksWorkload, EnvVar, Inventory, Sited, Surge};
 
 /// Every workload on each side.
 pub(crate) fn deployed(inventory: &Inventory) -> Vec<Deployed> {
@@ -47,14 +47,23 @@ fn of_eks(workload: &str, found: &EksWorkload, nodes: Option<u64>) -> Deployed {
 
 /// Those at the maximum of the autoscaler. A deployment of the manifest sets `replicas` again where it holds more.
 fn instances(found: &EksWorkload, nodes: Option<u64>) -> Result<Instances, String> {
-    let at_most = |replicas: u64| found.autoscaler.as_ref().map_or(replicas, |scaler| scaler.max.value.max(replicas));
+    let max = found.autoscaler.as_ref().map(|scaler| scaler.max.value);
+    let at_most = |replicas: &Option<Sited<u64>>| {
+        replicas.as_ref().map(|replicas| replicas.value).max(max).ok_or_else(|| {
+            format!(
+                "{} at {} has neither `replicas` nor an autoscaler in the manifests, so whoever sets the number of its \
+                 pods is not known; add it, or `replicas`",
+                found.kind, found.at
+            )
+        })
+    };
     let controller = match &found.controller {
         cluster::Controller::Deployment { replicas, surge, waits_for_termination } => Controller::Deployment {
-            replicas: at_most(replicas.value),
+            replicas: at_most(replicas)?,
             surge: surge.as_ref().map(|surge| amount(surge.value)),
             waits_for_termination: *waits_for_termination,
         },
-        cluster::Controller::StatefulSet { replicas } => Controller::StatefulSet { replicas: at_most(replicas.value) },
+        cluster::Controller::StatefulSet { replicas } => Controller::StatefulSet { replicas: at_most(replicas)? },
         cluster::Controller::DaemonSet { surge } => {
             let unknown = || "a DaemonSet runs on every node, and the number of nodes is not known".to_owned();
             Controller::DaemonSet { nodes: nodes.ok_or_else(unknown)?, surge: amount(surge.value) }
@@ -69,7 +78,7 @@ fn instances(found: &EksWorkload, nodes: Option<u64>) -> Result<Instances, Strin
             },
         },
         // Nobody replaces them, as nobody replaces the pods of a Job.
-        cluster::Controller::Bare { replicas } => Controller::Job { parallelism: at_most(replicas.value) },
+        cluster::Controller::Bare { replicas } => Controller::Job { parallelism: replicas.value.max(max.unwrap_or(0)) },
     };
     Ok(controller.instances())
 }
@@ -100,7 +109,7 @@ mod tests {
     use super::*;
     use crate::demand::demand;
     use crate::settings::{Endpoint, Use};
-    use preflight_cluster::{Autoscaler, Pod, Sited, Value, Workload};
+    use preflight_cluster::{Autoscaler, Pod, Value, Workload};
 
     fn sited<T>(value: T) -> Sited<T> {
         Sited { value, at: "a.yaml:1".to_owned() }
@@ -145,7 +154,7 @@ mod tests {
 
     fn deployment(replicas: u64) -> cluster::Controller {
         let surge = Some(sited(Surge::Percent(25)));
-        cluster::Controller::Deployment { replicas: sited(replicas), surge, waits_for_termination: false }
+        cluster::Controller::Deployment { replicas: Some(sited(replicas)), surge, waits_for_termination: false }
     }
 
     fn only(workload: Workload, nodes: Option<u64>) -> Deployed {
@@ -171,9 +180,16 @@ mod tests {
         assert_eq!(numbers(eks(deployment(2), None, vec![]), None), Ok([2, 4, 5]));
         assert_eq!(numbers(eks(deployment(2), Some(8), vec![]), None), Ok([8, 16, 18]));
         assert_eq!(numbers(eks(deployment(9), Some(8), vec![]), None), Ok([9, 18, 21]));
-        let set = cluster::Controller::StatefulSet { replicas: sited(1) };
+        let set = cluster::Controller::StatefulSet { replicas: Some(sited(1)) };
         assert_eq!(numbers(eks(set, Some(4), vec![]), None), Ok([4, 4, 4]));
         assert_eq!(numbers(ecs(Some(2), Some(4), vec![]), None), Ok([4, 8, 10]));
+    }
+
+    #[test]
+    fn absent_replicas_are_what_the_autoscaler_allows_and_unknown_without_one() {
+        let unsaid = || cluster::Controller::Deployment { replicas: None, surge: None, waits_for_termination: false };
+        assert_eq!(numbers(eks(unsaid(), Some(8), vec![]), None), Ok([8, 8, 8]));
+        assert!(numbers(eks(unsaid(), None, vec![]), None).unwrap_err().contains("neither `replicas` nor"));
     }
 
     #[test]

@@ -102,8 +102,8 @@ impl EksWorkload {
 pub enum Controller {
     /// A Deployment.
     Deployment {
-        /// `spec.replicas`; 1 where it is absent.
-        replicas: Sited<u64>,
+        /// `spec.replicas`. None where it is absent: 1 when the object is made, and later whatever somebody has set.
+        replicas: Option<Sited<u64>>,
         /// `maxSurge`; none with the strategy `Recreate`.
         surge: Option<Sited<Surge>>,
         /// Whether `spec.podReplacementPolicy` is `TerminationComplete`.
@@ -111,8 +111,8 @@ pub enum Controller {
     },
     /// A StatefulSet.
     StatefulSet {
-        /// `spec.replicas`; 1 where it is absent.
-        replicas: Sited<u64>,
+        /// `spec.replicas`, as that of a Deployment.
+        replicas: Option<Sited<u64>>,
     },
     /// A DaemonSet.
     DaemonSet {

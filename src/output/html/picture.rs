@@ -46,8 +46,8 @@ pub(super) fn headroom(measurements: &Map<String, Value>) -> String {
             let name = limit["limit"].as_str().unwrap_or_default();
             let scenarios = limit["scenarios"].as_object().into_iter().flatten();
             let bars = scenarios.filter_map(|(scenario, numbers)| {
-                let (needed, most) = (numbers["needed"].as_f64()?, numbers["limit"].as_f64()?);
-                let share = if most > 0.0 { format!(" ({:.0} %)", needed / most * 100.0) } else { String::new() };
+                let (needed, most) = (number(&numbers["needed"])?, number(&numbers["limit"])?);
+                let share = if most >= 1.0 { format!(" ({:.0} %)", needed / most * 100.0) } else { String::new() };
                 let text = format!("{needed:.0} of {most:.0}{share}");
                 Some(Bar { label: scenario, value: needed, most: Some(most), text })
             });
@@ -62,13 +62,18 @@ pub(super) fn latency(measurements: &Map<String, Value>) -> String {
     let groups: Vec<_> = members(measurements, "load")
         .map(|(name, load)| {
             let bars = load["latencyMs"].as_object().into_iter().flatten().filter_map(|(percentile, value)| {
-                let value = value.as_f64()?;
+                let value = number(value)?;
                 Some(Bar { label: percentile, value, most: None, text: format!("{value:.1} ms") })
             });
             Group { name: name.clone(), bars: bars.collect() }
         })
         .collect();
     section("Latency under load", "", &groups)
+}
+
+/// A number that makes sense in a picture.
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64().filter(|number| (0.0..1e15).contains(number))
 }
 
 fn members<'a>(measurements: &'a Map<String, Value>, area: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
@@ -81,6 +86,13 @@ struct Group<'a> {
     bars: Vec<Bar<'a>>,
 }
 
+impl Group<'_> {
+    /// How much of a limit is needed at most; the groups that need the most come first.
+    fn share(&self) -> f64 {
+        self.bars.iter().filter_map(|bar| Some(bar.value / bar.most?)).fold(0.0, f64::max)
+    }
+}
+
 struct Bar<'a> {
     label: &'a str,
     value: f64,
@@ -90,10 +102,11 @@ struct Bar<'a> {
 }
 
 fn section(heading: &str, note: &str, groups: &[Group<'_>]) -> String {
-    let groups: Vec<_> = groups.iter().filter(|group| !group.bars.is_empty()).collect();
+    let mut groups: Vec<_> = groups.iter().filter(|group| !group.bars.is_empty()).collect();
     if groups.is_empty() {
         return String::new();
     }
+    groups.sort_by(|a, b| b.share().total_cmp(&a.share()));
     let mut out = format!("<section><h2>{heading}</h2><div class=\"card\">");
     let mut room = BARS_MAX;
     let mut left_out = 0;
@@ -139,4 +152,50 @@ fn one(bar: &Bar<'_>, scale: f64, out: &mut String) {
         let _ = write!(out, "<line class=\"stroke\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"0\" y2=\"14\"/>");
     }
     let _ = write!(out, "</svg><b>{}</b></div>", text(&bar.text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn connections(endpoints: Value) -> Map<String, Value> {
+        Map::from_iter([("connections".to_owned(), endpoints)])
+    }
+
+    fn limit(needed: f64, most: f64) -> Value {
+        json!([{ "limit": "max", "scenarios": { "worst": { "needed": needed, "limit": most } } }])
+    }
+
+    #[test]
+    fn the_limit_that_is_nearest_comes_first_however_many_there_are() {
+        let mut endpoints = Map::new();
+        for n in 0..100 {
+            endpoints.insert(format!("db-{n}"), limit(f64::from(n), 100.0));
+        }
+        endpoints.insert("over".to_owned(), limit(101.0, 100.0));
+        let html = headroom(&connections(endpoints.into()));
+        let (over, next) = (html.find("over max").unwrap(), html.find("db-99 max").unwrap());
+        assert!(over < next && html.contains("fill-fail") && html.contains("101 of 100 (101 %)"), "{html}");
+        assert!(html.contains("and 61 more in the JSON report") && !html.contains("db-0 max"));
+    }
+
+    #[test]
+    fn numbers_and_shapes_that_nobody_expects_give_no_broken_picture() {
+        for odd in [
+            json!(null),
+            json!("text"),
+            json!({ "db": 1 }),
+            json!({ "db": [{ "scenarios": [] }] }),
+            json!({ "db": [{ "scenarios": { "worst": { "needed": "many", "limit": 1 } } }] }),
+            json!({ "db": limit(0.0, 0.0) }),
+            json!({ "db": limit(1e14, 1e-300) }),
+            json!({ "db": limit(1e300, 1.0) }),
+            json!({ "db": limit(-5.0, 100.0) }),
+        ] {
+            let html = headroom(&connections(odd.clone()));
+            assert!(!html.contains("NaN") && !html.contains("inf") && !html.contains("\"-"), "{odd}: {html}");
+        }
+        assert_eq!(latency(&Map::from_iter([("load".to_owned(), json!([1, 2]))])), "");
+    }
 }

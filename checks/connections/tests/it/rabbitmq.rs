@@ -234,10 +234,12 @@ async fn the_account_of_the_applications_is_the_one_that_is_let_in() {
     assert!(result.observed.contains("as `app`"), "{}", result.observed);
     failed(&base.clone().with(json!({ "password": WRONG })).admits().await, "ACCESS_REFUSED");
     failed(&base.clone().with(json!({ "username": "nobody" })).admits().await, "ACCESS_REFUSED");
-    // Monitors everything and may enter no virtual host.
-    let observer = server.observer();
-    let observer = json!({ "username": observer.username, "password": observer.password });
-    failed(&base.with(observer).admits().await, "access to vhost");
+    // Somebody who may log in and enter no virtual host.
+    let body = json!({ "password": WRONG, "tags": "" });
+    server.api(Method::PUT, "/api/users/stranger", Some(body)).await.unwrap();
+    let stranger = base.with(json!({ "username": "stranger", "password": WRONG })).admits().await;
+    server.api(Method::DELETE, "/api/users/stranger", None).await.unwrap();
+    failed(&stranger, "access to vhost");
 }
 
 #[tokio::test]

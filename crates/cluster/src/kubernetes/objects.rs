@@ -181,7 +181,8 @@ impl Objects {
             }
             workloads.extend(workload::read(self, key, &cursor, &mut notes)?);
         }
-        workload::autoscale(self, &mut workloads, &mut notes)?;
+        let governed = workload::govern(self, &mut workloads, &mut notes)?;
+        workload::autoscale(self, &mut workloads, &governed, &mut notes)?;
         self.notes.append(&mut notes);
         Ok(workloads)
     }
@@ -242,6 +243,6 @@ fn key(cursor: &Cursor<'_>, kind: &str) -> Result<Key, InventoryError> {
         Some(stem) if metadata.get("name").is_none() => stem,
         _ => metadata.needed("name")?,
     };
-    let namespace = metadata.text_of("namespace")?.unwrap_or_else(|| "default".to_owned());
+    let namespace = metadata.text_of("namespace")?.unwrap_or_else(|| workload::DEFAULT_NAMESPACE.to_owned());
     Ok(Key::new(&namespace, kind, &name))
 }

@@ -4,6 +4,10 @@ use super::objects::{Key, Objects};
 use super::pod;
 use crate::cursor::Cursor;
 use crate::{Autoscaler, Controller, EksWorkload, InventoryError, Overlap, Sited, Surge};
+use std::collections::BTreeMap;
+
+/// Where an object without a namespace goes.
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
 /// What KEDA scales to where a ScaledObject does not say.
 const KEDA_MAX: u64 = 100;
@@ -26,7 +30,7 @@ fn needed<'a>(cursor: &Cursor<'a>, keys: &[&str]) -> Result<Cursor<'a>, Inventor
     cursor.path(keys).ok_or_else(|| cursor.unlike("an object with a pod template"))
 }
 
-/// One workload; none, and a note, if its pods are described elsewhere.
+/// One workload; none if its pods are described elsewhere.
 pub(crate) fn read(
     objects: &Objects,
     key: &Key,
@@ -37,14 +41,8 @@ pub(crate) fn read(
     let template = match key.kind.as_str() {
         "Pod" => *cursor,
         "CronJob" => needed(&spec, &["jobTemplate", "spec", "template"])?,
-        "Rollout" if spec.get("workloadRef").is_some() => {
-            notes.push(format!(
-                "{}: {} takes its pods from another object (`workloadRef`), whose number it governs; it is left out",
-                cursor.at(),
-                key.reference()
-            ));
-            return Ok(None);
-        }
+        // It governs the pods of another object: see `govern`.
+        "Rollout" if spec.get("workloadRef").is_some() => return Ok(None),
         _ => needed(&spec, &["template"])?,
     };
     Ok(Some(EksWorkload {
@@ -63,16 +61,16 @@ fn controller(key: &Key, cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Contr
     let count = |spec: &Cursor<'_>, field| Ok(spec.sited(field, Cursor::count)?.unwrap_or_else(one));
     Ok(match key.kind.as_str() {
         "Deployment" => Controller::Deployment {
-            replicas: count(spec, "replicas")?,
+            replicas: spec.sited("replicas", Cursor::count)?,
             surge: deployment_surge(cursor, spec)?,
             waits_for_termination: spec.text_of("podReplacementPolicy")?.as_deref() == Some("TerminationComplete"),
         },
         "Rollout" => Controller::Deployment {
-            replicas: count(spec, "replicas")?,
+            replicas: spec.sited("replicas", Cursor::count)?,
             surge: Some(rollout_surge(cursor, spec)?),
             waits_for_termination: false,
         },
-        "StatefulSet" => Controller::StatefulSet { replicas: count(spec, "replicas")? },
+        "StatefulSet" => Controller::StatefulSet { replicas: spec.sited("replicas", Cursor::count)? },
         "DaemonSet" => {
             let found = spec.path(&["updateStrategy", "rollingUpdate"]);
             let surge = found.map(|found| found.sited("maxSurge", surge)).transpose()?.flatten();
@@ -126,26 +124,63 @@ fn surge(cursor: &Cursor<'_>) -> Result<Surge, InventoryError> {
     percent.map(Surge::Percent).ok_or_else(|| cursor.unlike("a whole number, or one with `%`"))
 }
 
+/// Gives the number of a Rollout to the workload whose pods it runs (`workloadRef`), the larger of both. That workload is
+/// then also the one that an autoscaler of the Rollout scales.
+pub(crate) fn govern(
+    objects: &Objects,
+    workloads: &mut [EksWorkload],
+    notes: &mut Vec<String>,
+) -> Result<BTreeMap<Key, Key>, InventoryError> {
+    let mut governed = BTreeMap::new();
+    for (key, cursor) in objects.of(&["Rollout"]) {
+        let Some(spec) = cursor.get("spec") else { continue };
+        let Some(reference) = spec.get("workloadRef") else { continue };
+        let target = Key::new(&key.namespace, &reference.needed("kind")?, &reference.needed("name")?);
+        let Some(workload) = workloads.iter_mut().find(|workload| workload.reference() == target.reference()) else {
+            notes.push(format!(
+                "{}: {} takes its pods from {}, which is not in the manifests; it is left out",
+                cursor.at(),
+                key.reference(),
+                target.reference()
+            ));
+            continue;
+        };
+        let own = spec.sited("replicas", Cursor::count)?;
+        let before = match &workload.controller {
+            Controller::Deployment { replicas, .. } => replicas.clone(),
+            _ => None,
+        };
+        let larger = match (own, before) {
+            (Some(own), Some(before)) if before.value > own.value => Some(before),
+            (own, _) => own,
+        };
+        let surge = Some(rollout_surge(&cursor, &spec)?);
+        workload.controller = Controller::Deployment { replicas: larger, surge, waits_for_termination: false };
+        governed.insert(key.clone(), target);
+    }
+    Ok(governed)
+}
+
 /// Gives every workload the autoscaler that names it; the one with the larger maximum, if there are two.
 pub(crate) fn autoscale(
     objects: &Objects,
     workloads: &mut [EksWorkload],
+    governed: &BTreeMap<Key, Key>,
     notes: &mut Vec<String>,
 ) -> Result<(), InventoryError> {
     for (key, cursor) in objects.of(&["HorizontalPodAutoscaler", "ScaledObject"]) {
         let spec = cursor.get("spec").ok_or_else(|| cursor.unlike("an object with `spec`"))?;
         let target = spec.get("scaleTargetRef").ok_or_else(|| spec.unlike("a mapping with `scaleTargetRef`"))?;
         let kind = target.text_of("kind")?.unwrap_or_else(|| "Deployment".to_owned());
-        let name = target.needed("name")?;
+        let target = Key::new(&key.namespace, &kind, &target.needed("name")?);
         let found = autoscaler(key, &cursor, &spec)?;
-        let wanted = |workload: &&mut EksWorkload| {
-            workload.namespace == key.namespace && workload.kind == kind && workload.name == name
-        };
-        let Some(workload) = workloads.iter_mut().find(wanted) else {
+        let Some(workload) = scaled(workloads, governed.get(&target).unwrap_or(&target)) else {
             notes.push(format!(
-                "{}: {} scales {kind} {name}, which is not in the manifests or not known",
+                "{}: {} scales {} {}, which is not in the manifests or not known",
                 cursor.at(),
-                key.reference()
+                key.reference(),
+                target.kind,
+                target.name
             ));
             continue;
         };
@@ -156,6 +191,20 @@ pub(crate) fn autoscale(
         }
     }
     Ok(())
+}
+
+/// The workload that is meant. Charts often write the namespace into some of their objects and leave it to the command
+/// line for others; an object without one then seems to be in `default`.
+fn scaled<'a>(workloads: &'a mut [EksWorkload], target: &Key) -> Option<&'a mut EksWorkload> {
+    let is_named = |one: &EksWorkload| one.kind == target.kind && one.name == target.name;
+    let exact = workloads.iter().position(|one| is_named(one) && one.namespace == target.namespace);
+    let found = exact.or_else(|| {
+        let mut named = workloads.iter().enumerate().filter(|(_, one)| is_named(one));
+        let (index, one) = named.next()?;
+        let is_unsaid = one.namespace == DEFAULT_NAMESPACE || target.namespace == DEFAULT_NAMESPACE;
+        (named.next().is_none() && is_unsaid).then_some(index)
+    })?;
+    workloads.get_mut(found)
 }
 
 fn autoscaler(key: &Key, cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Autoscaler, InventoryError> {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod errors;
+mod numbers;
 mod pairing;
 mod real;
 mod robust;

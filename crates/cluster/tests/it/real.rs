@@ -73,7 +73,7 @@ fn a_deployment_has_its_numbers_with_their_places() {
     assert_eq!(
         orders.controller,
         Controller::Deployment {
-            replicas: Sited { value: 1, at: start },
+            replicas: None,
             surge: Some(Sited { value: Surge::Count(2), at: line(SHOP, "maxSurge: 2") }),
             waits_for_termination: false,
         }
@@ -140,13 +140,15 @@ fn every_kind_of_controller_has_the_defaults_of_kubernetes() {
     let inventory = inventory();
     let controller = |name| &eks(&inventory, name).controller;
     assert!(matches!(controller("batch"), Controller::Deployment { surge: None, .. }));
-    assert!(matches!(controller("web"), Controller::Deployment { replicas, surge: Some(surge), .. }
+    assert!(matches!(controller("web"), Controller::Deployment { replicas: Some(replicas), surge: Some(surge), .. }
         if replicas.value == 4 && surge.value == Surge::Percent(100)));
     assert!(matches!(controller("agent"), Controller::DaemonSet { surge } if surge.value == Surge::Percent(10)));
     assert!(matches!(controller("nightly"), Controller::CronJob { parallelism, overlap: Overlap::Forbid }
         if parallelism.value == 3));
     assert!(matches!(controller("import-"), Controller::Job { parallelism } if parallelism.value == 1));
-    assert!(matches!(controller("invoices"), Controller::StatefulSet { replicas } if replicas.value == 3));
+    assert!(
+        matches!(controller("invoices"), Controller::StatefulSet { replicas: Some(replicas) } if replicas.value == 3)
+    );
 }
 
 #[test]
@@ -254,7 +256,7 @@ fn what_a_live_cluster_prints_is_one_workload_and_not_its_pods() {
     assert_eq!(inventory.nodes, Some(2));
     let orders = eks(&inventory, "orders");
     assert_eq!(variable(&orders.pod.containers[0], "DB_PORT").at, line("live/get.yaml", "\"3306\""));
-    assert!(matches!(&orders.controller, Controller::Deployment { replicas, surge: Some(surge), .. }
+    assert!(matches!(&orders.controller, Controller::Deployment { replicas: Some(replicas), surge: Some(surge), .. }
         if replicas.value == 2 && surge.value == Surge::Percent(25)));
     assert_eq!(inventory.notes.len(), 1, "{:?}", inventory.notes);
     assert!(inventory.notes[0].contains("belongs to CloneSet clone"));
