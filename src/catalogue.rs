@@ -126,6 +126,7 @@ fn index() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generated;
     use std::collections::BTreeSet;
     use std::path::Path;
 
@@ -134,16 +135,11 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/checks");
         let mut pages: Vec<(String, String)> = metas().map(|meta| (format!("{}.md", meta.id), page(meta))).collect();
         pages.push(("README.md".to_owned(), index()));
-        if std::env::var_os("UPDATE_GENERATED").is_some() {
+        if generated::is_wanted() {
             drop(std::fs::remove_dir_all(&folder));
-            std::fs::create_dir_all(&folder).unwrap();
-            for (name, text) in &pages {
-                std::fs::write(folder.join(name), text).unwrap();
-            }
         }
         for (name, text) in &pages {
-            let there = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
-            assert!(there == *text, "docs/checks/{name} is stale: run `make generated`");
+            generated::assert_current(&format!("docs/checks/{name}"), text);
         }
         let names: BTreeSet<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name()).collect();
         assert_eq!(names.len(), pages.len(), "docs/checks holds a page of no check: run `make generated`");

@@ -8,6 +8,8 @@ mod cli;
 mod commands;
 mod config;
 mod doctor;
+#[cfg(test)]
+mod generated;
 mod init;
 mod inspect;
 mod output;

@@ -1,5 +1,6 @@
 //! Progress for a person who watches: on a terminal's standard error, and nowhere else.
 
+use crate::output::one_line;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use preflight_core::Event;
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ impl Progress {
             Event::Started { check, subject } => {
                 let bar = self.all.add(ProgressBar::new_spinner().with_style(style("  {spinner} {prefix} {msg}")));
                 let name = name(check, subject);
-                bar.set_prefix(name.clone());
+                bar.set_prefix(one_line(&name));
                 bar.enable_steady_tick(TICK);
                 running.insert(name, bar);
             }
@@ -46,7 +47,7 @@ impl Progress {
             }
             Event::Progress { done, total, what } => {
                 if let Some(bar) = running.get(teller) {
-                    bar.set_message(format!("{what} {done}/{total}"));
+                    bar.set_message(one_line(&format!("{what} {done}/{total}")));
                 }
             }
             Event::Pin(_) | Event::Measurement { .. } => {}

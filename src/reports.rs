@@ -4,16 +4,13 @@ use crate::cli::{Answer, ConvertArgs, DiffArgs, OutputTo, ReportCommand, ShowArg
 use crate::output::{self, Style, complain, say, say_json};
 use crate::run::now;
 use anyhow::{Context, Result};
-use preflight_report::{CheckResult, ExitCode, Expected, Report, read, verify};
+use preflight_report::{CheckResult, ExitCode, Expected, REPORT_BYTES_MAX, Report, read, verify};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-
-/// The largest report that is read.
-const BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 pub(crate) fn report(command: &ReportCommand, style: Style) -> Result<ExitCode> {
     match command {
@@ -27,10 +24,8 @@ pub(crate) fn report(command: &ReportCommand, style: Style) -> Result<ExitCode> 
 fn text_of(path: &Path) -> Result<String> {
     let attempt = || -> std::io::Result<String> {
         let mut text = String::new();
-        File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > BYTES_MAX {
-            return Err(std::io::Error::other(format!("larger than {BYTES_MAX} bytes")));
-        }
+        // One byte more, so that the reader sees that there is too much.
+        File::open(path)?.take(REPORT_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
         Ok(text)
     };
     attempt().with_context(|| format!("reading the report `{}`", path.display()))
@@ -94,7 +89,7 @@ fn verified(args: &VerifyArgs) -> Result<ExitCode> {
 fn diff(args: &DiffArgs) -> Result<ExitCode> {
     let (before, after) = (report_of(&args.before)?, report_of(&args.after)?);
     let changes = changes(&before, &after);
-    let verdicts = (before.summary.verdict, after.summary.verdict);
+    let verdicts = (before.verdict(), after.verdict());
     match args.answer.output {
         Answer::Json => {
             say_json(&json!({ "verdict": { "before": verdicts.0, "after": verdicts.1 }, "changes": changes }))?

@@ -106,7 +106,8 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
         not_after: not_after(&planned, &results, &loaded, started_at),
         interrupted_by,
     };
-    let report = report(run, &loaded, about, &planned, &choice, results, told);
+    let basis = Basis { loaded: &loaded, about, planned: &planned, choice: &choice };
+    let report = report(run, basis, results, told);
     let code = ExitCode::of(&report, args.fail_on_advisory);
     Ok(if deliver(&report, args, style) { code } else { ExitCode::NotWritten })
 }
@@ -206,15 +207,16 @@ impl About {
     }
 }
 
-fn report(
-    run: Run,
-    loaded: &Loaded,
+/// What a run was about, and what it was asked.
+struct Basis<'a> {
+    loaded: &'a Loaded,
     about: About,
-    planned: &Planned,
-    choice: &Choice,
-    results: Vec<CheckResult>,
-    told: Told,
-) -> Report {
+    planned: &'a Planned,
+    choice: &'a Choice,
+}
+
+fn report(run: Run, basis: Basis<'_>, results: Vec<CheckResult>, told: Told) -> Report {
+    let Basis { loaded, about, planned, choice } = basis;
     let config = &loaded.config;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let mut overrides: Vec<String> = choice.only.iter().map(|only| format!("--only {only}")).collect();

@@ -3,7 +3,7 @@
 //! `pass` is `passed`, `fail` is `failed`, `unknown` and required `skipped` are `other`, advisory `skipped` is `skipped`;
 //! `rawStatus` holds our own word. The last two tests are `gate.verdict` and `gate.completeness`.
 
-use super::clean::{clean, one_line};
+use super::clean::{clean, clean_json, one_line};
 use super::view::{Case, Gate, Kind, Names, View};
 use preflight_report::Outcome;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ pub(super) fn render(view: &View<'_>) -> String {
             },
         },
     });
-    format!("{document:#}\n")
+    clean_json(&format!("{document:#}\n"))
 }
 
 fn of_result(case: &Case<'_>, names: &mut Names) -> Value {

@@ -1,7 +1,8 @@
 //! JSON: the report itself, which is the contract. Every other format is a lossy projection of it.
 
+use super::clean::clean_json;
 use preflight_report::Report;
 
 pub(super) fn render(report: &Report) -> String {
-    preflight_report::to_json(report)
+    clean_json(&preflight_report::to_json(report))
 }

@@ -14,7 +14,7 @@
 //! `gate.verdict` carries the verdict, `gate.completeness` whether every planned item has a result; both are in the last
 //! suite, `gate`. The job that publishes the file is judged by the exit code, never by this file.
 
-use super::clean::{clean, one_line};
+use super::clean::{clean, disobeyed, one_line};
 use super::view::{Case, Gate, Kind, Names, View};
 use preflight_report::{Outcome, Timestamp};
 use std::fmt::Write;
@@ -177,7 +177,8 @@ fn clock(time: Timestamp) -> String {
 }
 
 fn content(text: &str) -> String {
-    clean(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    let escaped = clean(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    disobeyed(&escaped, "&#58;", "&#35;")
 }
 
 fn attribute(text: &str) -> String {

@@ -2,7 +2,7 @@
 //!
 //! GitHub refuses a job summary of more than 1 MiB without failing the step, so this one stays under it.
 
-use super::clean::{clean, one_line};
+use super::clean::{clean, clean_log, one_line};
 use super::view::{Case, Kind, View, describe};
 use preflight_report::{Level, Verdict};
 
@@ -127,7 +127,7 @@ fn passed(case: &Case<'_>) -> String {
 
 /// A command as a block of code that its own backticks cannot end.
 fn fenced(command: &str) -> String {
-    let command = clean(command);
+    let command = clean_log(command);
     let longest = command.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     let command: String = command.chars().take(VALUE_MAX).collect();
@@ -139,8 +139,11 @@ fn cell(text: &str) -> String {
     let mut out = String::new();
     let lines = clean(text);
     let mut characters = lines.trim().chars();
+    let mut before = ' ';
     for character in characters.by_ref().take(VALUE_MAX) {
         match character {
+            // In a comment on GitHub, `@name` calls a person; with a comment of HTML in it, it does not.
+            '@' if !before.is_alphanumeric() => out.push_str("@<!-- -->"),
             '\n' => out.push_str("<br>"),
             '\t' => out.push(' '),
             '<' => out.push_str("&lt;"),
@@ -152,6 +155,7 @@ fn cell(text: &str) -> String {
             }
             other => out.push(other),
         }
+        before = character;
     }
     if characters.next().is_some() {
         out.push_str(" […]");
@@ -183,6 +187,8 @@ mod tests {
             cell("a|b\n![x](http://y) <img src=x> `c`"),
             "a\\|b<br>\\!\\[x\\](http://y) &lt;img src=x&gt; \\`c\\`"
         );
+        assert_eq!(cell("@ops: ops@example.com (@a/b)"), "@<!-- -->ops: ops@example.com (@<!-- -->a/b)");
+        assert_eq!(fenced("::stop-commands::x\n##[x]"), "```sh\n\\u{3a}:stop-commands::x\n#\\u{23}[x]\n```\n");
         assert_eq!(fenced("echo ```` "), "`````sh\necho ````\n`````\n");
     }
 

@@ -19,6 +19,7 @@ mod tests;
 
 use anyhow::Context;
 use clean::clean;
+pub(crate) use clean::one_line;
 use preflight_report::Report;
 use std::str::FromStr;
 pub(crate) use stream::{complain, deliver, say, say_json};

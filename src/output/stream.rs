@@ -1,5 +1,6 @@
 //! The only place that prints: data to standard output, everything else to standard error.
 
+use super::clean::{clean, clean_json, clean_log};
 use super::{Format, Style, github_summary, render};
 use crate::cli::OutputTo;
 use anyhow::{Context, Result};
@@ -8,8 +9,13 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-/// Prints data. A reader that has gone away is no error.
+/// Prints data, made harmless to show.
 pub(crate) fn say(text: &str) -> Result<()> {
+    print(&clean(text))
+}
+
+/// A reader that has gone away is no error.
+fn print(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("writing to standard output"),
@@ -19,13 +25,13 @@ pub(crate) fn say(text: &str) -> Result<()> {
 
 /// Prints JSON as data.
 pub(crate) fn say_json(value: &serde_json::Value) -> Result<()> {
-    say(&format!("{value:#}\n"))
+    print(&clean_json(&format!("{value:#}\n")))
 }
 
-/// Tells a person something that is not data.
+/// Tells a person something that is not data, made harmless to show: errors quote what a target answered.
 pub(crate) fn complain(text: &str) {
     // Nobody is left to be told where standard error is gone.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", clean_log(text));
 }
 
 /// Puts one form of a report where it belongs.
@@ -33,7 +39,7 @@ pub(crate) fn deliver(report: &Report, to: &OutputTo, style: Style) -> Result<()
     let Some(path) = &to.file else {
         return match to.format {
             Format::Github => deliver_to_github(report, style),
-            format => say(&render(format, report, style)),
+            format => print(&render(format, report, style)),
         };
     };
     let text = render(to.format, report, Style { colour: false, ..style });
@@ -52,5 +58,5 @@ fn deliver_to_github(report: &Report, style: Style) -> Result<()> {
         };
         attempt().with_context(|| format!("appending the summary to `{}`", path.display()))?;
     }
-    say(&render(Format::Github, report, style))
+    print(&render(Format::Github, report, style))
 }

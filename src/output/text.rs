@@ -90,11 +90,15 @@ impl Page {
     }
 
     fn heading(&mut self, text: &str) {
-        self.entry(0, "", text, Paint::None, Paint::Bold);
+        self.line(0, text, Paint::Bold);
+    }
+
+    fn line(&mut self, at: usize, text: &str, paint: Paint) {
+        self.entry(at, ("", Paint::None), (text, paint));
     }
 
     /// A label at its column and a text beside it that keeps its own column when it is wrapped.
-    fn entry(&mut self, label_at: usize, label: &str, text: &str, label_paint: Paint, paint: Paint) {
+    fn entry(&mut self, label_at: usize, (label, label_paint): (&str, Paint), (text, paint): (&str, Paint)) {
         let text_at = match (label, label_at) {
             ("", at) => at,
             (_, DETAIL) => VALUE,
@@ -112,7 +116,7 @@ impl Page {
 
     fn detail(&mut self, label: &str, text: &str) {
         if !text.trim().is_empty() {
-            self.entry(DETAIL, label, text, Paint::Dim, Paint::None);
+            self.entry(DETAIL, (label, Paint::Dim), (text, Paint::None));
         }
     }
 
@@ -136,10 +140,10 @@ fn head(view: &View<'_>, page: &mut Page) {
     let (tool, run) = (&view.report.tool, &view.report.run);
     page.heading(&one_line(&format!("{} {}: {}", tool.name, tool.version, view.transition())));
     let places: Vec<_> = view.places().iter().map(|(name, value)| format!("{name} {}", one_line(value))).collect();
-    page.entry(0, "", &places.join(" · "), Paint::None, Paint::None);
+    page.line(0, &places.join(" · "), Paint::None);
     let took = run.finished_at.since(run.started_at).as_secs_f64();
     let run = format!("run {} · started {} · took {took:.1} s", one_line(&run.id), run.started_at);
-    page.entry(0, "", &run, Paint::None, Paint::Dim);
+    page.line(0, &run, Paint::Dim);
 }
 
 fn result(case: &Case<'_>, page: &mut Page) {
@@ -154,14 +158,14 @@ fn result(case: &Case<'_>, page: &mut Page) {
     let advisory = if matches!(case.kind, Kind::AdvisoryFailed | Kind::AdvisoryOpen) { " – advisory" } else { "" };
     let name = format!("{}{reason}{advisory}", name(result));
     let bold = if case.kind == Kind::Passed { Paint::None } else { Paint::Bold };
-    page.entry(2, label, &name, Paint::of(case.kind), bold);
+    page.entry(2, (label, Paint::of(case.kind)), (&name, bold));
     if case.kind != Kind::Passed {
         details(result, page);
     }
 }
 
 fn details(result: &CheckResult, page: &mut Page) {
-    page.entry(DETAIL, "", &result.title, Paint::None, Paint::None);
+    page.line(DETAIL, &result.title, Paint::None);
     page.detail("observed", &result.observed);
     page.detail("expected", &result.expected);
     if let Some(remediation) = &result.remediation {
@@ -189,16 +193,16 @@ fn beside_the_results(view: &View<'_>, page: &mut Page) {
         page.heading("not in the plan");
         for excluded in &plan.excluded {
             let text = format!("{} ({}): {}", excluded.check, excluded.subject, excluded.reason);
-            page.entry(2, "", &one_line(&text), Paint::None, Paint::None);
+            page.line(2, &one_line(&text), Paint::None);
         }
     }
     if !config.waivers.is_empty() {
         page.blank();
         page.heading("waived: these do not decide");
         for waiver in &config.waivers {
-            page.entry(2, "", &one_line(&format!("{} ({})", waiver.check, waiver.subject)), Paint::None, Paint::None);
+            page.line(2, &one_line(&format!("{} ({})", waiver.check, waiver.subject)), Paint::None);
             let text = format!("until {} by {}: {}", waiver.expires, waiver.owner, waiver.reason);
-            page.entry(4, "", &one_line(&text), Paint::None, Paint::Dim);
+            page.line(4, &one_line(&text), Paint::Dim);
         }
     }
 }
@@ -207,17 +211,17 @@ fn verdict(view: &View<'_>, page: &mut Page) {
     page.blank();
     page.rule();
     for line in view.because.iter().take(BECAUSE_MAX) {
-        page.entry(2, "", &one_line(line), Paint::None, Paint::None);
+        page.line(2, &one_line(line), Paint::None);
     }
     match view.because.len().saturating_sub(BECAUSE_MAX) {
         0 => {}
-        more => page.entry(2, "", &format!("and {more} more"), Paint::None, Paint::None),
+        more => page.line(2, &format!("and {more} more"), Paint::None),
     }
     if !view.because.is_empty() {
         page.blank();
     }
-    page.entry(2, "", &view.counts(), Paint::None, Paint::None);
-    page.entry(2, "", &format!("not to be acted on after {}", view.report.run.not_after), Paint::None, Paint::None);
+    page.line(2, &view.counts(), Paint::None);
+    page.line(2, &format!("not to be acted on after {}", view.report.run.not_after), Paint::None);
     page.blank();
     let (word, code) = match view.verdict {
         Verdict::Go => ("GO", "1;97;42"),
@@ -226,7 +230,7 @@ fn verdict(view: &View<'_>, page: &mut Page) {
     };
     let shown = if page.colour { format!("\u{1b}[{code}m {word} \u{1b}[0m") } else { word.to_owned() };
     page.out.push_str(&format!("  VERDICT  {shown}\n"));
-    page.entry(DETAIL, "", &one_line(&view.transition()), Paint::None, Paint::None);
+    page.line(DETAIL, &one_line(&view.transition()), Paint::None);
     page.rule();
 }
 

@@ -1,6 +1,9 @@
 //! The real binary, against the real lab.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests start programs and wait for them")]
 
 mod commands;
+mod delivery;
+mod html;
 mod journey;
 mod lab;
 mod structure;

@@ -41,6 +41,7 @@ pub(crate) const PERMISSIONS: &[Permission] = &[
     Permission::Aws { action: "sqs:GetQueueAttributes" },
     Permission::Aws { action: "sqs:ReceiveMessage" },
     Permission::Aws { action: "sqs:DeleteMessage" },
+    Permission::Aws { action: "sqs:ChangeMessageVisibility" },
     Permission::Engine { engine: "mysql", grant: "SELECT for the queries, DELETE or UPDATE for the cleanup" },
     Permission::Engine { engine: "redis", grant: "+@read +del on the configured keys" },
 ];
@@ -100,6 +101,15 @@ impl EffectsObservable {
                     shown: effects.to_string(),
                 });
                 earlier.push((key, effects.clone()));
+            }
+        }
+        if handled.iter().any(|message| !message.blind.is_empty()) {
+            // It is a finding only if the message was handled, and the broker may tell late that it was not.
+            let keys: Vec<&Key> = earlier.iter().map(|(key, _)| key).collect();
+            let late = session.settle_last(&keys).await?;
+            for ((message, (key, _)), effects) in handled.iter_mut().zip(&earlier).zip(late) {
+                message.blind = effects.unchanged_since(&key.before);
+                message.shown = effects.to_string();
             }
         }
         let witness = format!(

@@ -327,9 +327,23 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_effects()(rows in prop::collection::vec(prop::collection::btree_map("[a-c]", prop::option::of("[0-2]"), 0..3), 0..4)) -> Effects {
-            let rows = rows.into_iter().map(Row).collect();
+        fn any_row()(row in prop::collection::btree_map("[a-c]", prop::option::of("[0-2]"), 0..3)) -> Row {
+            Row(row)
+        }
+    }
+
+    prop_compose! {
+        fn any_effects()(rows in prop::collection::vec(any_row(), 0..4)) -> Effects {
             Effects(vec![Part::canonical("t", rows, "pf-1")])
+        }
+    }
+
+    prop_compose! {
+        /// Two with as many rows, one at least.
+        fn any_pair()(rows in prop::collection::vec((any_row(), any_row()), 1..4)) -> (Effects, Effects) {
+            let (one, other) = rows.into_iter().unzip();
+            let part = |rows| Effects(vec![Part::canonical("t", rows, "pf-1")]);
+            (part(one), part(other))
         }
     }
 
@@ -344,11 +358,48 @@ mod tests {
         }
 
         #[test]
-        fn one_more_row_is_never_masked(once in any_effects(), other in any_effects(), extra in prop::collection::btree_map("[a-c]", prop::option::of("[0-2]"), 0..3)) {
-            prop_assume!(once.0[0].rows.len() == other.0[0].rows.len());
+        fn one_row_less_is_never_masked((once, other) in any_pair()) {
+            let oracle = Oracle::learn(&[(Side::Ecs, once.clone()), (Side::Ecs, other)]);
+            let mut less = once;
+            less.0[0].rows.pop();
+            prop_assert!(!oracle.differences(&[Side::Ecs], &less).is_empty());
+        }
+
+        #[test]
+        fn a_value_that_was_always_the_same_is_never_masked(once in any_effects(), times in 1..4_usize, row in any::<prop::sample::Index>(), column in "[a-c]") {
+            prop_assume!(!once.0[0].rows.is_empty());
+            let oracle = Oracle::learn(&vec![(Side::Ecs, once.clone()); times]);
+            let mut changed = once;
+            let row = row.index(changed.0[0].rows.len());
+            changed.0[0].rows[row].put(&column, Some("never seen".to_owned()));
+            prop_assert!(!oracle.differences(&[Side::Ecs], &changed).is_empty());
+        }
+
+        #[test]
+        fn masking_twice_is_masking_once_and_forgets_no_row(seen in prop::collection::vec(any_effects(), 1..5)) {
+            let mask = Mask::learn(&seen);
+            for effects in &seen {
+                let masked = mask.apply(effects);
+                prop_assert_eq!(&mask.apply(&masked), &masked);
+                prop_assert_eq!(masked.0[0].rows.len(), effects.0[0].rows.len());
+            }
+        }
+
+        #[test]
+        fn the_order_in_which_deliveries_were_learned_does_not_matter(seen in prop::collection::vec(any_effects(), 2..5)) {
+            let mut backwards = seen.clone();
+            backwards.reverse();
+            let learned = |seen: &[Effects]| seen.iter().map(|effects| (Side::Ecs, effects.clone())).collect::<Vec<_>>();
+            let (one, other) = (Oracle::learn(&learned(&seen)), Oracle::learn(&learned(&backwards)));
+            let ambiguous = |oracle: &Oracle| oracle.once(Side::Ecs).len() > 1;
+            prop_assert_eq!(ambiguous(&one), ambiguous(&other));
+        }
+
+        #[test]
+        fn one_more_row_is_never_masked((once, other) in any_pair(), extra in any_row()) {
             let oracle = Oracle::learn(&[(Side::Ecs, once.clone()), (Side::Ecs, other)]);
             let mut more = once;
-            more.0[0].rows.push(Row(extra));
+            more.0[0].rows.push(extra);
             prop_assert!(!oracle.differences(&[Side::Ecs], &more).is_empty());
         }
     }

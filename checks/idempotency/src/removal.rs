@@ -10,6 +10,7 @@ use crate::store::{Effect, Store};
 use preflight_core::{CannotTell, journal};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The kind of this area's journal entries. Their target is a consumer's name and their name a business key.
 pub const JOURNAL_KIND: &str = "idempotency.effects";
@@ -102,7 +103,7 @@ async fn until_clean(
     quiet: Duration,
     left: &mut Left,
 ) -> Result<(), String> {
-    let mut clean = Duration::ZERO;
+    let mut found = Instant::now();
     let mut others: BTreeMap<&str, u64> = BTreeMap::new();
     loop {
         let withdrawn = withdraw(lever, keys, &mut others).await.map_err(|error| error.to_string())?;
@@ -119,12 +120,11 @@ async fn until_clean(
         left.withdrawn += withdrawn;
         left.removed += removed;
         if held || withdrawn + removed > 0 {
-            clean = Duration::ZERO;
-        } else if clean >= quiet {
+            found = Instant::now();
+        } else if found.elapsed() >= quiet {
             return Ok(());
         }
         tokio::time::sleep(ROUND_PAUSE).await;
-        clean += ROUND_PAUSE;
     }
 }
 

@@ -19,7 +19,7 @@ const QUIET_FACTOR: u32 = 3;
 const POLL: Duration = Duration::from_millis(25);
 
 /// The same in the last wait, which asks for statistics, too.
-const LAST_POLL: Duration = Duration::from_millis(200);
+const LAST_POLL: Duration = Duration::from_millis(250);
 
 /// A consumer under test.
 pub(crate) struct Session<'a> {
@@ -32,6 +32,8 @@ pub(crate) struct Session<'a> {
     handling: Duration,
     dead_letters_before: u64,
     published: u64,
+    /// Copies of which it is not known that they were handled.
+    in_the_air: usize,
 }
 
 /// A business key with the effects it had before anything was sent with it.
@@ -97,7 +99,8 @@ impl<'a> Session<'a> {
         }
         let dead_letters_before = lever.dead_letters().await?;
         let handling = Duration::ZERO;
-        let session = Self { scope, subject, planted, lever, stores, handling, dead_letters_before, published: 0 };
+        let session =
+            Self { scope, subject, planted, lever, stores, handling, dead_letters_before, published: 0, in_the_air: 0 };
         for (side, depth) in Side::BOTH.into_iter().zip(session.depths().await?) {
             session.refuse_busy(side, depth)?;
         }
@@ -142,17 +145,14 @@ impl<'a> Session<'a> {
 
     /// How long the effects must stay as they are between two copies.
     pub(crate) fn window(&self) -> Duration {
-        self.quiet(self.lever.floor())
+        let floor = self.subject.consumer.settle.floor_ms.map_or(self.lever.floor(), Duration::from_millis);
+        floor.max(self.handling * QUIET_FACTOR)
     }
 
     /// How long they must stay after the last copy.
     pub(crate) fn last_window(&self) -> Duration {
-        self.quiet(self.lever.last_floor())
-    }
-
-    fn quiet(&self, floor: Duration) -> Duration {
-        let floor = self.subject.consumer.settle.floor_ms.map_or(floor, Duration::from_millis);
-        floor.max(self.handling * QUIET_FACTOR)
+        let configured = self.subject.consumer.settle.last_ms.map(Duration::from_millis);
+        self.window().max(configured.or(self.lever.last_floor()).unwrap_or_default())
     }
 
     fn limit(&self) -> Duration {
@@ -180,10 +180,11 @@ impl<'a> Session<'a> {
             key: key.to_owned(),
             message_id: format!("{key}-m{number}"),
             body: message.body.with(key),
-            headers: message.headers.clone(),
+            headers: message.headers_with(key),
             content_type: message.content_type.clone(),
         };
         self.published += 1;
+        self.in_the_air += 1;
         self.planted.in_the_air(self.handling);
         Ok(self.scope.within(self.limit(), "publishing", self.lever.publish(side, &outgoing)).await??)
     }
@@ -244,14 +245,23 @@ impl<'a> Session<'a> {
                 since = seen;
             }
             last = now;
-            let late = seen - began >= self.limit();
-            let window = if is_last { self.last_window() } else { self.window() };
+            // What is told late is not known to be so before that much time has passed.
+            let (window, limit) = if is_last {
+                (self.last_window(), self.limit() + self.last_window())
+            } else {
+                (self.window(), self.limit())
+            };
+            let late = seen - began >= limit;
             if seen - since >= window && (complete || late) {
-                self.planted.landed();
+                // An effect of every message that is out tells as much as the broker does.
+                if is_last || (complete && changing == self.in_the_air) {
+                    self.in_the_air = 0;
+                    self.planted.landed();
+                }
                 return Ok(last);
             }
-            if late && since - began >= self.limit() {
-                return Err(self.restless(depths, drained));
+            if late && since - began >= limit {
+                return Err(self.restless(depths, drained, limit));
             }
             let poll = if is_last { LAST_POLL } else { POLL };
             self.scope.sleep(poll.max(seen - look)).await?;
@@ -262,8 +272,8 @@ impl<'a> Session<'a> {
         Ok(self.scope.within(self.limit(), "reading statistics", self.lever.unfinished()).await??)
     }
 
-    fn restless(&self, depths: [Depth; 2], drained: bool) -> CannotTell {
-        let limit_ms = self.limit().as_millis();
+    fn restless(&self, depths: [Depth; 2], drained: bool, limit: Duration) -> CannotTell {
+        let limit_ms = limit.as_millis();
         for (side, depth) in Side::BOTH.into_iter().zip(depths) {
             if depth.is_deserted() {
                 return self.deserted(side);

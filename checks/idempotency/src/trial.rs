@@ -136,24 +136,23 @@ async fn play_round(
 }
 
 impl Trials {
-    /// Tries the first failing schedule again, alone and with new keys, and judges everything anew with what was learned
+    /// Tries the first failing schedule again, alone but for a control and with new keys, and judges everything anew with what was learned
     /// from that: what failed because of a value that changes with time alone does not fail any more.
     pub(crate) async fn confirm(&mut self, session: &mut Session<'_>) -> Result<(), CannotTell> {
         let Some(at) = self.ended.iter().position(|ended| !ended.differences.is_empty()) else { return Ok(()) };
         let schedule = self.ended[at].schedule.clone();
-        let mut alone = trial(session, schedule.clone(), 0).await?;
+        let mut trials = vec![trial(session, schedule.clone(), 0).await?];
         for copy in 0..schedule.copies() {
-            let mut once =
-                vec![trial(session, Schedule::once(schedule.side(copy).unwrap_or(schedule.first)), copy).await?];
-            play_round(session, &mut once, copy, &mut self.once).await?;
-            let mut seen = Vec::new();
-            play_round(session, std::slice::from_mut(&mut alone), copy, &mut seen).await?;
-            self.once.extend(seen);
+            let side = schedule.side(copy).unwrap_or(schedule.first);
+            trials.push(trial(session, Schedule::once(side), copy).await?);
+        }
+        for copy in 0..schedule.copies() {
+            play_round(session, &mut trials, copy, &mut self.once).await?;
         }
         self.oracle = Oracle::learn(&self.once);
         check_oracle(&self.oracle, &self.nothing)?;
         self.dead_lettered = session.dead_lettered().await?;
-        let again = judge(&self.oracle, &alone);
+        let again = judge(&self.oracle, &trials[0]);
         for ended in &mut self.ended {
             if !ended.differences.is_empty() {
                 ended.differences = self.oracle.differences(&ended.schedule.sides(), &ended.effects);

@@ -40,70 +40,98 @@ pub(super) fn outcomes(view: &View<'_>) -> String {
 
 /// What each connection limit would have to carry, from `measurements.connections`.
 pub(super) fn headroom(measurements: &Map<String, Value>) -> String {
-    let mut bars = vec![];
+    let mut groups = vec![];
     for (endpoint, limits) in members(measurements, "connections") {
         for limit in limits.as_array().into_iter().flatten() {
             let name = limit["limit"].as_str().unwrap_or_default();
-            for (scenario, numbers) in limit["scenarios"].as_object().into_iter().flatten() {
-                let (Some(needed), Some(most)) = (numbers["needed"].as_f64(), numbers["limit"].as_f64()) else {
-                    continue;
-                };
-                bars.push(Bar {
-                    label: format!("{endpoint} {name}, {scenario}"),
-                    value: needed,
-                    most: Some(most),
-                    text: format!("{needed:.0} of {most:.0}"),
-                });
-            }
+            let scenarios = limit["scenarios"].as_object().into_iter().flatten();
+            let bars = scenarios.filter_map(|(scenario, numbers)| {
+                let (needed, most) = (number(&numbers["needed"])?, number(&numbers["limit"])?);
+                let share = if most >= 1.0 { format!(" ({:.0} %)", needed / most * 100.0) } else { String::new() };
+                let text = format!("{needed:.0} of {most:.0}{share}");
+                Some(Bar { label: scenario, value: needed, most: Some(most), text })
+            });
+            groups.push(Group { name: format!("{endpoint} {name}"), bars: bars.collect() });
         }
     }
-    section("Connections: what each limit would have to carry", &bars)
+    section("Connections: what each limit would have to carry", "The line is the limit.", &groups)
 }
 
 /// The percentiles of the latency, from `measurements.load.NAME.latencyMs`.
 pub(super) fn latency(measurements: &Map<String, Value>) -> String {
-    let mut bars = vec![];
-    for (name, load) in members(measurements, "load") {
-        for (percentile, value) in load["latencyMs"].as_object().into_iter().flatten() {
-            if let Some(value) = value.as_f64() {
-                let label = format!("{name} {percentile}");
-                bars.push(Bar { label, value, most: None, text: format!("{value:.1} ms") });
-            }
-        }
-    }
-    section("Latency under load", &bars)
+    let groups: Vec<_> = members(measurements, "load")
+        .map(|(name, load)| {
+            let bars = load["latencyMs"].as_object().into_iter().flatten().filter_map(|(percentile, value)| {
+                let value = number(value)?;
+                Some(Bar { label: percentile, value, most: None, text: format!("{value:.1} ms") })
+            });
+            Group { name: name.clone(), bars: bars.collect() }
+        })
+        .collect();
+    section("Latency under load", "", &groups)
+}
+
+/// A number that makes sense in a picture.
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64().filter(|number| (0.0..1e15).contains(number))
 }
 
 fn members<'a>(measurements: &'a Map<String, Value>, area: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
     measurements.get(area).and_then(Value::as_object).into_iter().flatten()
 }
 
-struct Bar {
-    label: String,
+/// Bars that share a name and a scale.
+struct Group<'a> {
+    name: String,
+    bars: Vec<Bar<'a>>,
+}
+
+impl Group<'_> {
+    /// How much of a limit is needed at most; the groups that need the most come first.
+    fn share(&self) -> f64 {
+        self.bars.iter().filter_map(|bar| Some(bar.value / bar.most?)).fold(0.0, f64::max)
+    }
+}
+
+struct Bar<'a> {
+    label: &'a str,
     value: f64,
     /// Where a line is drawn that the value must not cross.
     most: Option<f64>,
     text: String,
 }
 
-/// Each bar has a scale of its own if it has a limit; the others share one.
-fn section(heading: &str, bars: &[Bar]) -> String {
-    if bars.is_empty() {
+fn section(heading: &str, note: &str, groups: &[Group<'_>]) -> String {
+    let mut groups: Vec<_> = groups.iter().filter(|group| !group.bars.is_empty()).collect();
+    if groups.is_empty() {
         return String::new();
     }
-    let mut out = format!("<section><h2>{heading}</h2><div class=\"card bars\">");
-    let shared = bars.iter().map(|bar| bar.value).fold(0.0, f64::max);
-    for bar in bars.iter().take(BARS_MAX) {
-        one(bar, shared, &mut out);
+    groups.sort_by(|a, b| b.share().total_cmp(&a.share()));
+    let mut out = format!("<section><h2>{heading}</h2><div class=\"card\">");
+    let mut room = BARS_MAX;
+    let mut left_out = 0;
+    for group in groups {
+        if room < group.bars.len() {
+            left_out += group.bars.len();
+            continue;
+        }
+        room -= group.bars.len();
+        let numbers = group.bars.iter().flat_map(|bar| [bar.value, bar.most.unwrap_or_default()]);
+        let scale = (numbers.fold(0.0, f64::max) * 1.05).max(f64::MIN_POSITIVE);
+        let _ = write!(out, "<div class=\"bars\"><h3 class=\"value\">{}</h3>", text(&group.name));
+        group.bars.iter().for_each(|bar| one(bar, scale, &mut out));
+        out.push_str("</div>");
     }
-    if bars.len() > BARS_MAX {
-        let _ = write!(out, "<p>and {} more in the JSON report</p>", bars.len() - BARS_MAX);
+    if left_out > 0 {
+        let _ = write!(out, "<p>and {left_out} more in the JSON report</p>");
+    }
+    if !note.is_empty() {
+        let _ = write!(out, "<p class=\"soft\">{note}</p>");
     }
     out + "</div></section>\n"
 }
 
-fn one(bar: &Bar, shared: f64, out: &mut String) {
-    let scale = bar.most.map_or(shared, |most| most.max(bar.value) * 1.05).max(f64::MIN_POSITIVE);
+fn one(bar: &Bar<'_>, scale: f64, out: &mut String) {
     let x = |value: f64| (WIDTH * value / scale).clamp(0.0, WIDTH);
     let class = match bar.most {
         Some(most) if bar.value > most => "fail",
@@ -112,17 +140,62 @@ fn one(bar: &Bar, shared: f64, out: &mut String) {
     };
     let _ = write!(
         out,
-        "<div class=\"bar\"><span class=\"value\">{}</span><b>{}</b>\
+        "<div class=\"bar\"><span class=\"value\">{}</span>\
          <svg viewBox=\"0 0 {WIDTH} 14\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
          <rect class=\"fill-track\" width=\"{WIDTH}\" height=\"14\"/>\
          <rect class=\"fill-{class}\" width=\"{:.1}\" height=\"14\"/>",
-        text(&bar.label),
-        text(&bar.text),
+        text(bar.label),
         x(bar.value)
     );
     if let Some(most) = bar.most {
         let at = x(most);
         let _ = write!(out, "<line class=\"stroke\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"0\" y2=\"14\"/>");
     }
-    out.push_str("</svg></div>");
+    let _ = write!(out, "</svg><b>{}</b></div>", text(&bar.text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn connections(endpoints: Value) -> Map<String, Value> {
+        Map::from_iter([("connections".to_owned(), endpoints)])
+    }
+
+    fn limit(needed: f64, most: f64) -> Value {
+        json!([{ "limit": "max", "scenarios": { "worst": { "needed": needed, "limit": most } } }])
+    }
+
+    #[test]
+    fn the_limit_that_is_nearest_comes_first_however_many_there_are() {
+        let mut endpoints = Map::new();
+        for n in 0..100 {
+            endpoints.insert(format!("db-{n}"), limit(f64::from(n), 100.0));
+        }
+        endpoints.insert("over".to_owned(), limit(101.0, 100.0));
+        let html = headroom(&connections(endpoints.into()));
+        let (over, next) = (html.find("over max").unwrap(), html.find("db-99 max").unwrap());
+        assert!(over < next && html.contains("fill-fail") && html.contains("101 of 100 (101 %)"), "{html}");
+        assert!(html.contains("and 61 more in the JSON report") && !html.contains("db-0 max"));
+    }
+
+    #[test]
+    fn numbers_and_shapes_that_nobody_expects_give_no_broken_picture() {
+        for odd in [
+            json!(null),
+            json!("text"),
+            json!({ "db": 1 }),
+            json!({ "db": [{ "scenarios": [] }] }),
+            json!({ "db": [{ "scenarios": { "worst": { "needed": "many", "limit": 1 } } }] }),
+            json!({ "db": limit(0.0, 0.0) }),
+            json!({ "db": limit(1e14, 1e-300) }),
+            json!({ "db": limit(1e300, 1.0) }),
+            json!({ "db": limit(-5.0, 100.0) }),
+        ] {
+            let html = headroom(&connections(odd.clone()));
+            assert!(!html.contains("NaN") && !html.contains("inf") && !html.contains("\"-"), "{odd}: {html}");
+        }
+        assert_eq!(latency(&Map::from_iter([("load".to_owned(), json!([1, 2]))])), "");
+    }
 }

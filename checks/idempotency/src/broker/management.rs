@@ -1,8 +1,8 @@
 //! RabbitMQ's management API: what AMQP does not tell.
 //!
 //! A message in a consumer's hands is in no count of AMQP, and where an exchange routes to cannot be asked there. Counts
-//! of this API are those of the last statistics, five seconds old at most unless the broker is set up otherwise;
-//! bindings are current.
+//! are taken from the queues' own totals, which are five seconds old at most unless the broker is set up otherwise; those
+//! beside a queue's details may be twice as old. Bindings are current.
 
 use super::BrokerError;
 use crate::env::{Endpoint, Tls};
@@ -23,15 +23,6 @@ pub(super) struct Management {
     password: Option<Secret>,
     vhost: String,
     broker: String,
-}
-
-/// A queue as the last statistics have it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct QueueState {
-    /// Messages that wait or that a consumer holds; nothing while there are no statistics.
-    pub(super) messages: Option<u64>,
-    /// The connections over which it is read.
-    pub(super) connections: BTreeSet<String>,
 }
 
 impl Management {
@@ -69,9 +60,25 @@ impl Management {
         })
     }
 
-    /// What a queue holds, and who reads it.
-    pub(super) async fn queue(&self, queue: &str) -> Result<QueueState, BrokerError> {
-        Ok(state(&self.get(&["queues", &self.vhost, queue]).await?))
+    /// Messages that wait in a queue or that a consumer of it holds; nothing while the broker does not tell.
+    pub(super) async fn messages(&self, queue: &str) -> Result<Option<u64>, BrokerError> {
+        // Totals without statistics are told in lists alone.
+        let name = format!("^{}$", escaped(queue));
+        let query = [
+            ("disable_stats", "true"),
+            ("enable_queue_totals", "true"),
+            ("pagination", "true"),
+            ("page", "1"),
+            ("page_size", "10"),
+            ("use_regex", "true"),
+            ("name", &name),
+        ];
+        Ok(total(&self.ask(&["queues", &self.vhost], &query).await?, queue))
+    }
+
+    /// The connections over which a queue is read; none while the broker does not tell.
+    pub(super) async fn readers(&self, queue: &str) -> Result<BTreeSet<String>, BrokerError> {
+        Ok(connections(&self.get(&["queues", &self.vhost, queue]).await?))
     }
 
     /// The queues that get a message with this routing key.
@@ -84,11 +91,18 @@ impl Management {
     }
 
     async fn get(&self, path: &[&str]) -> Result<Value, BrokerError> {
+        self.ask(path, &[]).await
+    }
+
+    async fn ask(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, BrokerError> {
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("api").extend(path);
         }
         let asked = format!("asking the management API for {}", url.path());
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         let unreachable = |detail: String| BrokerError::Unreachable {
             broker: self.broker.clone(),
             detail: format!("{asked}: {detail}"),
@@ -110,10 +124,21 @@ impl Management {
     }
 }
 
-fn state(answer: &Value) -> QueueState {
+/// A name as a regular expression that it alone matches.
+fn escaped(name: &str) -> String {
+    name.chars()
+        .flat_map(|character| (!character.is_alphanumeric()).then_some('\\').into_iter().chain([character]))
+        .collect()
+}
+
+fn total(answer: &Value, queue: &str) -> Option<u64> {
+    let own = answer["items"].as_array()?.iter().find(|item| item["name"] == queue)?;
+    own["messages"].as_u64()
+}
+
+fn connections(answer: &Value) -> BTreeSet<String> {
     let consumers = answer["consumer_details"].as_array().into_iter().flatten();
-    let connections = consumers.filter_map(|one| one["channel_details"]["connection_name"].as_str().map(str::to_owned));
-    QueueState { messages: answer["messages"].as_u64(), connections: connections.collect() }
+    consumers.filter_map(|one| one["channel_details"]["connection_name"].as_str().map(str::to_owned)).collect()
 }
 
 /// The queues behind an exchange of a kind, given its bindings.
@@ -204,10 +229,17 @@ mod tests {
 
     #[test]
     fn a_queue_without_statistics_says_nothing() {
-        assert_eq!(state(&json!({})), QueueState { messages: None, connections: BTreeSet::new() });
+        assert_eq!((total(&json!({}), "q"), connections(&json!({}))), (None, BTreeSet::new()));
         let consumer = json!({ "channel_details": { "connection_name": "10.0.0.7:4711 -> 10.0.0.1:5672" } });
-        let read = state(&json!({ "messages": 3, "consumer_details": [consumer.clone(), consumer] }));
-        assert_eq!((read.messages, read.connections.len()), (Some(3), 1));
+        assert_eq!(connections(&json!({ "consumer_details": [consumer.clone(), consumer] })).len(), 1);
+        let totals =
+            json!({ "items": [{ "name": "qq", "messages": 7 }, { "name": "q", "messages": 3 }, { "name": "new" }] });
+        assert_eq!((total(&totals, "q"), total(&totals, "new"), total(&totals, "gone")), (Some(3), None, None));
+    }
+
+    #[test]
+    fn a_name_matches_itself_alone() {
+        assert_eq!(escaped("orders.ecs-1"), r"orders\.ecs\-1");
     }
 
     #[tokio::test]

@@ -238,14 +238,15 @@ impl Lever for RabbitmqLever {
             let management = Management::open(&self.endpoint).await?;
             self.follow_exchange(&management).await?;
             // Asked for here, so that nothing is sent if it will not answer at the end.
-            management.queue(&self.settings.queues.ecs).await?;
+            management.messages(&self.settings.queues.ecs).await?;
+            management.readers(&self.settings.queues.ecs).await?;
             self.management = Some(management);
             Ok(())
         })
     }
 
-    fn last_floor(&self) -> Duration {
-        Duration::from_secs(6)
+    fn last_floor(&self) -> Option<Duration> {
+        Some(Duration::from_secs(6))
     }
 
     fn witness(&self) -> &'static str {
@@ -268,8 +269,8 @@ impl Lever for RabbitmqLever {
         Box::pin(async {
             let Some(management) = &self.management else { return Ok(None) };
             let queues = &self.settings.queues;
-            let (ecs, eks) = (management.queue(&queues.ecs).await?, management.queue(&queues.eks).await?);
-            if let Some(both) = ecs.connections.intersection(&eks.connections).next() {
+            let (ecs, eks) = (management.readers(&queues.ecs).await?, management.readers(&queues.eks).await?);
+            if let Some(both) = ecs.intersection(&eks).next() {
                 return Err(BrokerError::Queue {
                     queue: queues.eks.clone(),
                     detail: format!(
@@ -278,7 +279,11 @@ impl Lever for RabbitmqLever {
                     ),
                 });
             }
-            Ok(ecs.messages.zip(eks.messages).map(|(ecs, eks)| ecs + eks))
+            if ecs.is_empty() || eks.is_empty() {
+                return Ok(None);
+            }
+            let messages = (management.messages(&queues.ecs).await?, management.messages(&queues.eks).await?);
+            Ok(messages.0.zip(messages.1).map(|(ecs, eks)| ecs + eks))
         })
     }
 

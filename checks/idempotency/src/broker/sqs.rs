@@ -215,8 +215,8 @@ impl Lever for SqsLever {
         })
     }
 
-    fn last_floor(&self) -> Duration {
-        self.floor()
+    fn last_floor(&self) -> Option<Duration> {
+        None
     }
 
     fn witness(&self) -> &'static str {

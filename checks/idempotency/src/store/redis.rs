@@ -72,8 +72,9 @@ async fn client(endpoint: &Endpoint) -> RedisResult<Client> {
     if let Some(password) = &endpoint.password {
         redis = redis.set_password(password.reveal());
     }
-    if let Some(number) = endpoint.database.as_ref().and_then(|database| database.parse().ok()) {
-        redis = redis.set_db(number);
+    if let Some(database) = &endpoint.database {
+        let not_a_number = |_| RedisError::from((ErrorKind::InvalidClientConfig, "the database is not a number"));
+        redis = redis.set_db(database.parse().map_err(not_a_number)?);
     }
     let info = addr.into_connection_info()?.set_redis_settings(redis);
     if let Tls::Authority(path) = &endpoint.tls {

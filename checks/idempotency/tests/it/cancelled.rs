@@ -41,8 +41,8 @@ async fn effects_of_messages_that_were_in_a_consumers_hands_are_removed_too() {
     let _consumers = Tasks::start(&bench, move |mut message: Message| {
         let took = took.clone();
         async move {
-            drop(took.send(()));
-            tokio::time::sleep(Duration::from_millis(800)).await;
+            let _ = took.send(());
+            tokio::time::sleep(Duration::from_millis(300)).await;
             message.book().await;
             message.ack().await;
         }
@@ -75,7 +75,7 @@ async fn messages_of_somebody_else_stay_when_own_ones_are_taken_back() {
     let (first_round, mut is_done) = tokio::sync::mpsc::unbounded_channel();
     let judged = bench.judge_while(HARMLESS, move |done, _| {
         if done == 1 {
-            drop(first_round.send(()));
+            let _ = first_round.send(());
         }
     });
     let (judged, ()) = tokio::join!(judged, async {

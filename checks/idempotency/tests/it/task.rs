@@ -27,6 +27,12 @@ impl Message {
         sent.query_async(&mut self.redis).await.unwrap()
     }
 
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let headers = self.delivery.properties.headers().as_ref()?;
+        Some(headers.inner().get(name)?.as_long_string()?.to_string())
+    }
+
     /// Remembers the key for ever. True the first time; `place` keeps memories apart.
     pub(crate) async fn is_first(&mut self, place: &str) -> bool {
         let name = format!("seen:{place}:{}", self.key);
@@ -50,6 +56,7 @@ impl Message {
 }
 
 /// Consumers that end when this is dropped.
+#[derive(Default)]
 pub(crate) struct Tasks(Vec<JoinHandle<()>>);
 
 impl Drop for Tasks {
@@ -65,21 +72,20 @@ impl Tasks {
         D: Fn(Message) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let mut tasks = Self(Vec::new());
+        let mut tasks = Self::default();
         for (side, queue) in SIDES.into_iter().zip(&bench.queues) {
             let connection = Arc::new(connect(bench).await);
-            tasks.consume(bench, &connection, side, queue, does.clone()).await;
+            tasks.consume(bench, &connection, (side, queue), does.clone()).await;
         }
         tasks
     }
 
-    /// One more consumer, on this connection.
+    /// One more consumer, on this connection: what it calls itself, and what it reads.
     pub(crate) async fn consume<F, D>(
         &mut self,
         bench: &Bench,
         connection: &Arc<Connection>,
-        side: &'static str,
-        queue: &str,
+        (side, queue): (&'static str, &str),
         does: D,
     ) where
         D: Fn(Message) -> F + Send + 'static,
