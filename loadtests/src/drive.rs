@@ -157,20 +157,15 @@ impl Attack {
             let intended = first + self.schedule.start(index);
             tokio::time::sleep_until(intended).await;
             let lateness = intended.elapsed();
+            let counts = index >= self.schedule.warmup_len();
             if lateness > LATE_MAX {
-                self.ledger().missed += 1;
+                self.ledger().missed += u64::from(counts);
                 continue;
             }
             let on_its_way = OnItsWay(self);
             let ended = self.send(user, self.schedule.kind(index)).await;
             std::mem::forget(on_its_way);
-            let sample = Sample {
-                at: first.elapsed(),
-                lateness,
-                latency: intended.elapsed(),
-                ended,
-                counts: index >= self.schedule.warmup_len(),
-            };
+            let sample = Sample { at: first.elapsed(), lateness, latency: intended.elapsed(), ended, counts };
             self.ledger().record(&sample);
             if matches!(ended, Ended::Answered { side: Side::Ecs, .. }) {
                 // Not even until the next look: nobody agreed to load that side.

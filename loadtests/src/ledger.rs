@@ -243,7 +243,7 @@ pub(crate) struct Ledger {
     warmup: Counters,
     /// The last seconds: which, endings, errors. Warm-up included.
     recent: VecDeque<(u64, u64, u64)>,
-    /// Starts that were so late that they were left out.
+    /// Starts that count and were so late that they were left out.
     pub(crate) missed: u64,
     /// Requests that were broken off because the load was stopped.
     pub(crate) cut_off: u64,

@@ -1,6 +1,6 @@
 //! The main job, as the acceptance of the whole names it: one run, one verdict, and nothing left.
 
-use crate::lab::Ground;
+use crate::lab::{Ground, Turn};
 use crate::tool::{Ran, World};
 use preflight_fixtures::lab::{Fault, Server};
 use serde_json::{Value, json};
@@ -30,6 +30,20 @@ fn is_complete(report: &Value) -> bool {
     !plan.is_empty() && plan == results && plan.iter().collect::<BTreeSet<_>>().len() == plan.len()
 }
 
+/// Runs the program until the machine lets its load generator keep up, three times at most: that it rightly cannot tell
+/// on a busy machine is not what the journeys are about.
+fn run(turn: &Turn<'_>, arguments: &[&str]) -> Ran {
+    let attempt = || turn.tool(&[&["run", "--to", "traffic-1"], arguments].concat());
+    let mut ran = attempt();
+    for _ in 0..2 {
+        if !ran.out.contains("did not keep up") {
+            break;
+        }
+        ran = attempt();
+    }
+    ran
+}
+
 fn ended(mut child: Child, within: Duration) -> Ran {
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -50,7 +64,7 @@ fn a_faulty_lab_is_no_go_and_exactly_what_was_planted_is_named() {
     let turn = ground.with(&Fault::ALL);
     let formats = ["text", "json=r.json", "junit=r.xml", "ctrf=c.json", "markdown=r.md", "github=g.md", "html=r.html"];
     let output = formats.join(",");
-    let ran = turn.tool(&["run", "--to", "traffic-1", "--output", &output]);
+    let ran = run(&turn, &["--output", &output]);
     assert_eq!(ran.code, 10, "{ran:?}");
     let report = turn.report();
     assert_eq!(with(&report, "fail"), planted(&Fault::ALL), "{}", ran.out);
@@ -75,7 +89,7 @@ fn each_fault_alone_is_named_alone() {
     let ground = Ground::shared();
     for (fault, only) in [(Fault::Trust, "irsa.*"), (Fault::Limit, "connections.*"), (Fault::Slow, "load.*")] {
         let turn = ground.with(&[fault]);
-        let ran = turn.tool(&["run", "--to", "traffic-1", "--only", only]);
+        let ran = run(&turn, &["--only", only]);
         assert_eq!(ran.code, 10, "{fault}: {ran:?}");
         assert_eq!(with(&turn.report(), "fail"), planted(&[fault]), "{fault}: {}", ran.out);
         turn.leaves_nothing(&[&ran]);
@@ -86,7 +100,7 @@ fn each_fault_alone_is_named_alone() {
 fn a_healthy_lab_is_go_and_its_report_cannot_be_used_for_anything_else() {
     let ground = Ground::shared();
     let turn = ground.with(&[]);
-    let ran = turn.tool(&["run", "--to", "traffic-1"]);
+    let ran = run(&turn, &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let report = turn.report();
     assert_eq!(with(&report, "pass").len(), report["plan"]["items"].as_array().unwrap().len());

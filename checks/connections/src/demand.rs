@@ -160,11 +160,12 @@ impl Share<'_> {
         if references.is_empty() {
             return false;
         }
+        let engine = self.server.endpoint.engine;
         let rivals = self.server.rivals_in(variables);
         let processes = self.processes(container);
         let declared = self.declared_pool();
-        for reference in pools::data_sources(references) {
-            let pool = pools::pool_of(self.server.endpoint.engine, &reference, variables, &rivals);
+        for reference in pools::data_sources(engine, references, variables) {
+            let pool = pools::pool_of(engine, &reference, variables, &rivals);
             let account = account_of(&reference, variables);
             self.add((pool, declared), processes, account, &reference.variable.at);
         }
@@ -265,6 +266,7 @@ impl Share<'_> {
     fn add(&mut self, (pool, declared): (Pool, Option<u64>), processes: u64, account: Option<String>, at: &str) {
         let by_declaration = |size| (size, "`uses` of the settings".to_owned(), false);
         let (size, source, assumed) = match (pool, declared) {
+            (Pool::Size { size, .. }, Some(larger)) if larger > size => by_declaration(larger),
             (Pool::Size { size, at }, _) => (size, at, false),
             (_, Some(size)) => by_declaration(size),
             (Pool::Assumed { size, client }, None) => {
@@ -296,7 +298,7 @@ impl Share<'_> {
 }
 
 fn mentions(engine: Engine, names: &Names, variable: &Variable, variables: &[Variable]) -> bool {
-    let Some(value) = &variable.value else {
+    let Some(value) = variable.value.as_ref().filter(|_| normalised(&variable.name) != NO_PROXY) else {
         return false;
     };
     let beside = || port_beside(variable, variables);
@@ -329,6 +331,9 @@ fn account_of(reference: &Reference<'_>, variables: &[Variable]) -> Option<Strin
     let account = of_url.or_else(|| sibling(&reference.source, &["username", "user"], variables))?;
     (!account.contains(['$', '%'])).then(|| account.to_owned())
 }
+
+/// Names hosts that are reached directly, and no connection.
+const NO_PROXY: &str = "noproxy";
 
 /// Databases that are none of MySQL's.
 const OTHER_DATABASES: &[&str] = &["mongo", "dynamo", "influx", "couch", "documentdb", "postgres", "elastic"];
@@ -441,9 +446,12 @@ mod tests {
         assert_eq!((found.contributors[0].pool, found.contributors[0].assumed), (7, false));
         let found = of(&db, &silent, &uses("orders", "db", None));
         assert_eq!((found.contributors[0].pool, found.contributors[0].assumed), (10, true));
-        // What a manifest tells comes before what the settings say.
-        let found = of(&db, &[deployed("orders", Side::Eks, &[URL, POOL])], &uses("orders", "db", Some(7)));
-        assert_eq!(found.contributors[0].pool, 20);
+        // Of what a manifest tells and what the settings say, the larger one counts.
+        let told = [deployed("orders", Side::Eks, &[URL, POOL, ("NO_PROXY", Some("localhost,db.internal"))])];
+        let pools = |pool| -> Vec<u64> {
+            of(&db, &told, &uses("orders", "db", Some(pool))).contributors.iter().map(|one| one.pool).collect()
+        };
+        assert_eq!((pools(7), pools(30)), (vec![20], vec![30]));
     }
 
     #[test]

@@ -77,6 +77,12 @@ fn instances(found: &EksWorkload, nodes: Option<u64>) -> Result<Instances, Strin
                 cluster::Overlap::Replace => Overlap::Replace,
             },
         },
+        // Whatever it does, it is taken to do it as a Deployment with a second set of pods.
+        cluster::Controller::Unknown { replicas } => Controller::Deployment {
+            replicas: at_most(replicas)?,
+            surge: Some(Amount::Percent(100)),
+            waits_for_termination: false,
+        },
         // Nobody replaces them, as nobody replaces the pods of a Job.
         cluster::Controller::Bare { replicas } => Controller::Job { parallelism: replicas.value.max(max.unwrap_or(0)) },
     };
@@ -190,6 +196,13 @@ mod tests {
         let unsaid = || cluster::Controller::Deployment { replicas: None, surge: None, waits_for_termination: false };
         assert_eq!(numbers(eks(unsaid(), Some(8), vec![]), None), Ok([8, 8, 8]));
         assert!(numbers(eks(unsaid(), None, vec![]), None).unwrap_err().contains("neither `replicas` nor"));
+    }
+
+    #[test]
+    fn a_kind_that_is_not_known_holds_as_much_as_any_and_has_a_number_or_none() {
+        let unknown = |replicas: Option<u64>| cluster::Controller::Unknown { replicas: replicas.map(sited) };
+        assert_eq!(numbers(eks(unknown(Some(4)), None, vec![]), None), Ok([4, 8, 12]));
+        assert!(numbers(eks(unknown(None), None, vec![]), None).is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::Env;
 use crate::demand::Demand;
 use crate::engines::{Reading, Target, adapter};
 use crate::explain::{Comparison, situation};
-use crate::headroom::{Contributor, Counted, Limit};
+use crate::headroom::{Contributor, Counted, Limit, Side};
 use crate::line::{Failure, Patience};
 use crate::refusal::{Kind, LimitKind};
 use crate::settings::{Endpoint, Engine, Scenario};
@@ -34,7 +34,7 @@ pub(crate) const META: Meta = Meta {
              of other clients and a reserve.",
     fails_when: "A limit is smaller than that sum, or the server is full right now.",
     unknown_when: "No limit is known; no workload is seen to use the endpoint, or only one side of a workload; a pool \
-                   has no bound or stands in a secret; nobody tells the size of a pool, and one ten times the usual size \
+                   has no bound or stands in a secret; the account of an application of MySQL is not known; nobody tells the size of a pool, and one ten times the usual size \
                    would not fit; the number of instances is not known; nobody tells what other clients hold; the \
                    observer is refused, may not read every limit, or the server cannot be reached.",
     fix: "Raise the limit, or make pools smaller; the finding says to which number. The reserve is the larger of 10 and \
@@ -70,12 +70,19 @@ fn items(env: &Env) -> Vec<Item> {
     let item = |endpoint: &Endpoint| {
         let demand = crate::demand::demand(endpoint, &env.endpoints, &deployed, &env.uses);
         let check = LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario };
-        // Without Jolokia nothing of ActiveMQ is read: the declared limit is all there is.
-        let is_read = endpoint.engine != Engine::ActiveMq || endpoint.jolokia.is_some();
-        let targets = is_read.then(|| endpoint.name.clone()).into_iter().collect();
-        Item::planned(&endpoint.name, targets, check)
+        Item::planned(&endpoint.name, targets(endpoint), check)
     };
     env.endpoints.iter().map(item).collect()
+}
+
+/// What is touched: nothing where the settings alone tell the limit.
+fn targets(endpoint: &Endpoint) -> Vec<String> {
+    let reads = match endpoint.engine {
+        Engine::MySql | Engine::Redis => true,
+        Engine::RabbitMq => endpoint.management.is_some(),
+        Engine::ActiveMq => endpoint.jolokia.is_some(),
+    };
+    if reads { vec![endpoint.name.clone()] } else { vec![] }
 }
 
 impl Check for LimitCoversDemand {
@@ -134,6 +141,7 @@ impl LimitCoversDemand {
         });
         let mut unclear = self.demand.unclear.clone();
         unclear.extend(self.guesses(&reading.limits));
+        unclear.extend(self.nameless());
         unclear.extend(comparisons.iter().filter(|comparison| comparison.others().is_none()).map(|comparison| {
             format!("nobody tells what other clients hold of {}; declare it with `others`", comparison.limit.name)
         }));
@@ -148,7 +156,7 @@ impl LimitCoversDemand {
             return Err(CannotTell::new(reason.unwrap_or(Reason::InsufficientData), detail));
         }
         if let Some(first) = findings.first_mut() {
-            for note in reading.notes.iter().chain(&unclear) {
+            for note in reading.notes.iter().chain(&unclear).chain(&self.unused_side()) {
                 first.evidence.push(Evidence::new("note", self.endpoint.name.as_str(), note.as_str()));
             }
         }
@@ -174,6 +182,24 @@ impl LimitCoversDemand {
                 )
             })
             .collect()
+    }
+
+    /// MySQL limits accounts, and whose account nobody tells may be limited too.
+    fn nameless(&self) -> Option<String> {
+        let nameless = self.demand.contributors.iter().find(|known| known.account.is_none())?;
+        (self.endpoint.engine == Engine::MySql && self.endpoint.username.is_none()).then(|| {
+            format!(
+                "{} ({}): its account is not known, and so are the limits of that; set `username` of {}",
+                nameless.workload, nameless.side, self.endpoint.name
+            )
+        })
+    }
+
+    /// What a reader should know who expects every workload twice.
+    fn unused_side(&self) -> Option<String> {
+        let uses = |side| self.demand.contributors.iter().any(|known| known.side == side);
+        let unused = [Side::Ecs, Side::Eks].into_iter().find(|side| !uses(*side))?;
+        Some(format!("no workload on {unused} is seen to use {}", self.endpoint.name))
     }
 
     /// The accounts whose limits matter.
@@ -233,7 +259,7 @@ fn account(endpoint: &Endpoint) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::headroom::{Instances, Side, Usage};
+    use crate::headroom::{Instances, Usage};
     use crate::refusal::Refusal;
     use std::collections::BTreeMap;
 
@@ -345,6 +371,14 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_the_settings_alone_tell_touches_nothing() {
+        let targets = |value| targets(&check(value, demand()).endpoint);
+        assert_eq!(targets(plain()), ["db"]);
+        assert_eq!(targets(serde_json::json!({ "engine": "activemq" })), Vec::<String>::new());
+        assert_eq!(targets(serde_json::json!({ "engine": "rabbitmq", "management": "http://h" })), ["db"]);
+    }
+
+    #[test]
     fn a_guessed_pool_passes_only_where_a_much_larger_one_would() {
         let mut guessed = demand();
         guessed.contributors[1].assumed = true;
@@ -368,6 +402,21 @@ mod tests {
         assert_eq!(found.reason, Reason::Forbidden);
         assert!(found.detail.starts_with("mysql.user is not readable"));
         assert!(!assess(&check, read(60)).unwrap()[0].met);
+    }
+
+    #[test]
+    fn an_account_that_nobody_tells_may_be_limited() {
+        let found =
+            assess(&check(serde_json::json!({ "username": null }), demand()), read(vec![limit(500)])).unwrap_err();
+        assert!(found.detail.starts_with("orders (ecs): its account is not known"), "{}", found.detail);
+    }
+
+    #[test]
+    fn a_side_that_does_not_use_the_endpoint_is_mentioned() {
+        let mut alone = demand();
+        alone.contributors.truncate(1);
+        let evidence = assess(&check(plain(), alone), read(vec![limit(500)])).unwrap()[0].evidence.clone();
+        assert_eq!(evidence.last().unwrap().detail, "no workload on eks is seen to use db");
     }
 
     #[test]

@@ -80,6 +80,9 @@ const ADDRESS_ENDS: &[&str] = &[
     "dsn",
 ];
 
+/// Names of data sources that tell nothing about them.
+const PLAIN_SOURCES: &[&str] = &["db", "database", "mysql", "mariadb", "redis", "rabbitmq", "amqp", "activemq"];
+
 /// Parameters of a connection URL that hold the size of a pool, normalised.
 const PARAMETERS: &[&str] =
     &["connectionlimit", "maxpoolsize", "maximumpoolsize", "poolsize", "poolmaxsize", "maxopenconns", "poolmax"];
@@ -113,16 +116,27 @@ pub(crate) fn source_of(name: &str) -> String {
 }
 
 /// The data sources among the variables that name an endpoint: those with a whole URL if there are any, because a host
-/// beside them is one of their parts.
-pub(crate) fn data_sources<'a>(references: Vec<Reference<'a>>) -> Vec<Reference<'a>> {
+/// beside them is one of their parts, unless it has a name and a pool of its own.
+pub(crate) fn data_sources<'a>(
+    engine: Engine,
+    references: Vec<Reference<'a>>,
+    variables: &[Variable],
+) -> Vec<Reference<'a>> {
     let is_url = |reference: &Reference<'_>| {
         reference.variable.value.as_deref().is_some_and(|value| value.contains("://") || value.contains("@tcp("))
     };
-    let any_url = references.iter().any(is_url);
+    let urls: Vec<String> = references.iter().filter(|one| is_url(one)).map(|one| one.source.clone()).collect();
+    let with_pool: Vec<String> =
+        variables.iter().filter_map(|variable| key_of(engine, &variable.name)).map(|(source, _)| source).collect();
+    let is_its_own = |source: &String| {
+        !PLAIN_SOURCES.contains(&source.as_str())
+            && with_pool.contains(source)
+            && !urls.iter().any(|url| is_related(url, source))
+    };
     let mut kept: Vec<Reference<'a>> = vec![];
     for reference in references {
         let is_known = kept.iter().any(|known| known.source == reference.source);
-        if !is_known && (!any_url || is_url(&reference)) {
+        if !is_known && (urls.is_empty() || is_url(&reference) || is_its_own(&reference.source)) {
             kept.push(reference);
         }
     }
@@ -396,7 +410,23 @@ mod tests {
         let variables =
             [variable("DB_HOST", "db"), variable("DB_URL", "mysql://db/x"), variable("READER_URL", "mysql://db/y")];
         let references = variables.iter().map(|variable| Reference { source: source_of(&variable.name), variable });
-        let found = data_sources(references.collect());
+        let found = data_sources(Engine::MySql, references.collect(), &variables);
         assert_eq!(found.iter().map(|found| found.source.as_str()).collect::<Vec<_>>(), ["db", "reader"]);
+    }
+
+    #[test]
+    fn a_host_with_a_name_and_a_pool_of_its_own_is_another_source() {
+        let sources = |names: &[&str]| -> Vec<String> {
+            let variables: Vec<Variable> = names
+                .iter()
+                .map(|name| variable(name, if name.ends_with("URL") { "mysql://db/x" } else { "db" }))
+                .collect();
+            let named = variables.iter().filter(|one| one.name.ends_with("URL") || one.name.ends_with("HOST"));
+            let named = named.map(|variable| Reference { source: source_of(&variable.name), variable });
+            data_sources(Engine::MySql, named.collect(), &variables).into_iter().map(|one| one.source).collect()
+        };
+        assert_eq!(sources(&["DATABASE_URL", "REPORT_DB_HOST", "REPORT_DB_POOL_SIZE"]), ["database", "reportdb"]);
+        assert_eq!(sources(&["DATABASE_URL", "REPORT_DB_HOST", "DB_POOL_SIZE"]), ["database"]);
+        assert_eq!(sources(&["DATABASE_URL", "DB_HOST", "DB_POOL_SIZE"]), ["database"]);
     }
 }

@@ -51,7 +51,8 @@ pub struct Endpoint {
     /// checked in addition to the limits read from the server.
     #[serde(default)]
     pub limit: Option<u64>,
-    /// How many connections clients outside the inventory hold, where the server does not tell.
+    /// How many connections clients outside the inventory hold at most. Counts where the server does not tell, or shows
+    /// fewer now.
     #[serde(default)]
     pub others: Option<u64>,
     /// How many connections stay free for administrators and surprises; the larger of 10 and 5 % of the limit if left out.

@@ -21,7 +21,7 @@ const META: Meta = Meta {
     title: "A message delivered again has no second effect",
     proves: "Messages delivered twice to one side, twice across both sides and three times leave the same rows and keys as messages delivered once, under the same id and under a new one as far as the broker lets it be forced.",
     fails_when: "A schedule with a duplicate leaves other rows or values than one delivery does, or a copy is dead-lettered.",
-    unknown_when: "The effects of one delivery are not seen or not always the same, a test queue is not empty or not read, a copy was not consumed, the broker or a store does not answer, or the consumer does not become quiet.",
+    unknown_when: "The effects of one delivery are not seen or not always the same, a test queue is not empty or not read, a copy was not consumed or is still in a consumer's hands, the broker or a store does not answer, or the consumer does not become quiet.",
     fix: "Deduplicate on a key from the message's content, not on the broker's id, and write the key in the same transaction as the effect, in a store that both sides share.",
     permissions: PERMISSIONS,
     disruption: Disruption::Writes,

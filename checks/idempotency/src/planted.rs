@@ -10,7 +10,7 @@ use std::time::Duration;
 const RUN_CHARS: usize = 12;
 
 /// How long removing may take at the end of a check.
-const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
+const REMOVAL_LIMIT: Duration = Duration::from_secs(6);
 
 /// The same when the run was told to stop: a check has five seconds then.
 const HURRIED_LIMIT: Duration = Duration::from_millis(4_000);

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// How many times the handling time that was seen the effects must stay as they are.
 const QUIET_FACTOR: u32 = 3;
 
+/// The longest that a broker or a store may take for one answer.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+
 /// The shortest time between two looks.
 const POLL: Duration = Duration::from_millis(25);
 
@@ -91,8 +94,7 @@ impl<'a> Session<'a> {
             return Err(CannotTell::prerequisite(text));
         }
         let mut lever = subject.consumer.broker.open(&subject.env).await?;
-        let limit = Duration::from_millis(subject.consumer.settle.limit_ms);
-        scope.within(limit, "asking the broker", lever.prepare()).await??;
+        scope.within(CALL_LIMIT, "asking the broker", lever.prepare()).await??;
         let mut stores = Vec::new();
         for effect in &subject.consumer.effects {
             stores.push(effect.open(&subject.env).await?);
@@ -145,17 +147,14 @@ impl<'a> Session<'a> {
 
     /// How long the effects must stay as they are between two copies.
     pub(crate) fn window(&self) -> Duration {
-        self.quiet(self.lever.floor())
+        let floor = self.subject.consumer.settle.floor_ms.map_or(self.lever.floor(), Duration::from_millis);
+        floor.max(self.handling * QUIET_FACTOR)
     }
 
     /// How long they must stay after the last copy.
     pub(crate) fn last_window(&self) -> Duration {
-        self.quiet(self.lever.last_floor())
-    }
-
-    fn quiet(&self, floor: Duration) -> Duration {
-        let floor = self.subject.consumer.settle.floor_ms.map_or(floor, Duration::from_millis);
-        floor.max(self.handling * QUIET_FACTOR)
+        let configured = self.subject.consumer.settle.last_ms.map(Duration::from_millis);
+        self.window().max(configured.or(self.lever.last_floor()).unwrap_or_default())
     }
 
     fn limit(&self) -> Duration {
@@ -183,28 +182,28 @@ impl<'a> Session<'a> {
             key: key.to_owned(),
             message_id: format!("{key}-m{number}"),
             body: message.body.with(key),
-            headers: message.headers.clone(),
+            headers: message.headers_with(key),
             content_type: message.content_type.clone(),
         };
         self.published += 1;
         self.in_the_air += 1;
         self.planted.in_the_air(self.handling);
-        Ok(self.scope.within(self.limit(), "publishing", self.lever.publish(side, &outgoing)).await??)
+        Ok(self.scope.within(CALL_LIMIT, "publishing", self.lever.publish(side, &outgoing)).await??)
     }
 
     /// What all probes see for a key now.
     pub(crate) async fn read(&mut self, key: &str) -> Result<Effects, CannotTell> {
-        let (scope, limit) = (self.scope, self.limit());
+        let scope = self.scope;
         let mut parts = Vec::new();
         for store in &mut self.stores {
-            parts.extend(scope.within(limit, "reading effects", store.read(key)).await??);
+            parts.extend(scope.within(CALL_LIMIT, "reading effects", store.read(key)).await??);
         }
         Ok(Effects(parts))
     }
 
     async fn depths(&self) -> Result<[Depth; 2], CannotTell> {
         let both = async { Ok([self.lever.depth(Side::Ecs).await?, self.lever.depth(Side::Eks).await?]) };
-        let both: Result<[Depth; 2], BrokerError> = self.scope.within(self.limit(), "reading queues", both).await?;
+        let both: Result<[Depth; 2], BrokerError> = self.scope.within(CALL_LIMIT, "reading queues", both).await?;
         Ok(both?)
     }
 
@@ -272,7 +271,7 @@ impl<'a> Session<'a> {
     }
 
     async fn unfinished(&self) -> Result<Option<u64>, CannotTell> {
-        Ok(self.scope.within(self.limit(), "reading statistics", self.lever.unfinished()).await??)
+        Ok(self.scope.within(CALL_LIMIT, "reading statistics", self.lever.unfinished()).await??)
     }
 
     fn restless(&self, depths: [Depth; 2], drained: bool, limit: Duration) -> CannotTell {

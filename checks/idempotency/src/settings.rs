@@ -47,7 +47,7 @@ pub struct Consumer {
 pub struct Message {
     /// The body. `{key}` becomes a business key that is new for every schedule, such as `pf-0c9f2d71ab34-00d007`.
     pub body: Template,
-    /// Headers (RabbitMQ) or string attributes (SQS).
+    /// Headers (RabbitMQ) or string attributes (SQS). `{key}` is replaced as in the body.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The content type; RabbitMQ alone carries it.
@@ -60,10 +60,13 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Settle {
-    /// The shortest quiet time, up to 60000. Absent: 300 for RabbitMQ, and 6000 after the last copy because its statistics
-    /// lag; 5000 for SQS, whose counts lag.
+    /// The shortest quiet time, up to 60000. Absent: 300 for RabbitMQ and 5000 for SQS, whose counts lag.
     #[serde(deserialize_with = "floor")]
     pub floor_ms: Option<u64>,
+    /// The shortest quiet time after the last copy, up to 60000. Absent: 6000 for RabbitMQ, whose statistics are five
+    /// seconds old at most; not less than `collect_statistics_interval` where that is set. For SQS as `floorMs`.
+    #[serde(deserialize_with = "floor")]
+    pub last_ms: Option<u64>,
     /// How long one wait may take, from 1000 to 60000, before the answer is "cannot tell".
     #[serde(deserialize_with = "limit")]
     pub limit_ms: u64,
@@ -71,7 +74,14 @@ pub struct Settle {
 
 impl Default for Settle {
     fn default() -> Self {
-        Self { floor_ms: None, limit_ms: 10_000 }
+        Self { floor_ms: None, last_ms: None, limit_ms: 10_000 }
+    }
+}
+
+impl Message {
+    /// The headers with a business key in them.
+    pub(crate) fn headers_with(&self, key: &str) -> BTreeMap<String, String> {
+        self.headers.iter().map(|(name, value)| (name.clone(), value.replace("{key}", key))).collect()
     }
 }
 
@@ -160,7 +170,7 @@ mod tests {
     fn a_section_is_read_and_names_its_endpoints() {
         let settings = read(json!([consumer("orders")])).unwrap();
         assert_eq!(settings.consumers[0].endpoints().collect::<Vec<_>>(), ["cache", "orders-db", "rabbit"]);
-        assert_eq!(settings.consumers[0].settle, Settle { floor_ms: None, limit_ms: 10_000 });
+        assert_eq!(settings.consumers[0].settle, Settle::default());
         assert!(settings.problems(&["cache", "orders-db", "rabbit"]).is_empty());
     }
 

@@ -131,6 +131,11 @@ pub enum Controller {
         /// `spec.concurrencyPolicy`.
         overlap: Overlap,
     },
+    /// A kind that this tool does not know, with the template of its pods where Kubernetes' own kinds have it.
+    Unknown {
+        /// `spec.replicas`, or the most jobs of a ScaledJob.
+        replicas: Option<Sited<u64>>,
+    },
     /// A Pod on its own, or a ReplicaSet without a Deployment.
     Bare {
         /// How many.

@@ -1,4 +1,4 @@
-use crate::bench::{Bench, run, run_in, until};
+use crate::bench::{Bench, answer, on_a_calm_machine, run, run_in, scripted, until};
 use preflight_core::{Outcome, Reason, Scope};
 use preflight_fixtures::servers::WebBehaviour;
 use serde_json::json;
@@ -9,10 +9,14 @@ const ID: &str = "load.slo-holds";
 
 #[tokio::test]
 async fn a_healthy_service_passes_and_leaves_its_numbers() {
-    let bench = Bench::start().await;
-    let mut target = bench.target();
-    target["warmupS"] = json!(1);
-    let said = run(ID, &target).await;
+    let attempt = async || {
+        let bench = Bench::start().await;
+        let mut target = bench.target();
+        target["warmupS"] = json!(1);
+        let said = run_in(ID, &target, |_| ()).await;
+        (bench, said)
+    };
+    let (bench, said) = on_a_calm_machine(attempt, |(_, said)| said).await;
     assert_eq!(said.result.outcome, Outcome::Pass, "{:?} {}", said.result.reason, said.result.observed);
     // Each kind once before, then three seconds.
     assert_eq!((bench.eks.requests(), bench.ecs.requests()), (302, 0));
@@ -94,6 +98,47 @@ async fn a_domain_that_ecs_answers_is_not_loaded() {
     assert_eq!(said.result.reason, Some(Reason::PrerequisiteFailed));
     assert_eq!(bench.eks.requests(), 2);
     assert!(said.measurement.is_none());
+}
+
+#[tokio::test]
+async fn the_first_answer_of_ecs_stops_the_load() {
+    let bench = Bench::start().await;
+    let eks = || answer("200 OK", &[("x-served-by", "eks")]);
+    let mut answers = vec![eks(); 60];
+    answers.push(answer("200 OK", &[("x-served-by", "ecs")]));
+    answers.push(eks());
+    let mut target = bench.target();
+    target["resolve"] = json!(scripted(answers).await.to_string());
+    target["durationS"] = json!(30);
+    let said = run(ID, &target).await;
+    assert_eq!(said.result.reason, Some(Reason::PrerequisiteFailed), "{}", said.result.observed);
+    let value = said.measurement.unwrap();
+    assert_eq!(value["counters"]["servedByEcs"], 1);
+    // Two of the sixty were asked before the load.
+    assert!(value["counters"]["ended"].as_u64().unwrap() < 58 + 10, "{value}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed() {
+    let bench = Bench::start().await;
+    let location = format!("http://{}/orders", bench.ecs.address());
+    let redirect = answer("302 Found", &[("x-served-by", "eks"), ("location", &location)]);
+    let mut target = bench.target();
+    target["resolve"] = json!(scripted(vec![redirect]).await.to_string());
+    let said = run(ID, &target).await;
+    assert_eq!(said.result.outcome, Outcome::Pass, "{}", said.result.observed);
+    assert_eq!((said.measurement.unwrap()["counters"]["3xx"].as_u64(), bench.ecs.requests()), (Some(200), 0));
+}
+
+#[tokio::test]
+async fn a_good_answer_that_names_no_side_proves_nothing() {
+    let bench = Bench::start().await;
+    let mut answers = vec![answer("200 OK", &[("x-served-by", "eks")]); 20];
+    answers.push(answer("200 OK", &[]));
+    let mut target = bench.target();
+    target["resolve"] = json!(scripted(answers).await.to_string());
+    let said = run(ID, &target).await;
+    assert_eq!(said.result.reason, Some(Reason::ControlFailed), "{}", said.result.observed);
 }
 
 #[tokio::test]

@@ -97,6 +97,12 @@ impl Fleet {
         self
     }
 
+    /// With a file of ECS.
+    pub(crate) fn ecs(mut self, document: Value) -> Self {
+        self.ecs.push(document);
+        self
+    }
+
     /// As the tool reads it.
     pub(crate) fn inventory(&self) -> Inventory {
         let folder = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod activemq;
+mod demand;
 mod fleet;
 mod lab;
 mod mariadb;

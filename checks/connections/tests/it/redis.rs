@@ -72,15 +72,11 @@ async fn connect(server: &Redis, account: &Account) -> MultiplexedConnection {
 }
 
 async fn hold(server: &Redis, account: &Account, count: usize) -> Vec<MultiplexedConnection> {
-    futures(count, async || connect(server, account).await).await
-}
-
-async fn futures<T>(count: usize, make: impl AsyncFn() -> T) -> Vec<T> {
-    let mut made = vec![];
+    let mut held = vec![];
     for _ in 0..count {
-        made.push(make().await);
+        held.push(connect(server, account).await);
     }
-    made
+    held
 }
 
 #[tokio::test]

@@ -87,8 +87,8 @@ pub trait Lever: Send + Sync {
     /// The shortest quiet time that means anything with this broker.
     fn floor(&self) -> Duration;
 
-    /// The same after the last copy of all: not shorter than [`Lever::unfinished`] may lag.
-    fn last_floor(&self) -> Duration;
+    /// The same after the last copy of all, where [`Lever::unfinished`] lags: not shorter than that.
+    fn last_floor(&self) -> Option<Duration>;
 
     /// How it is seen that a copy reached a consumer, for people.
     fn witness(&self) -> &'static str;

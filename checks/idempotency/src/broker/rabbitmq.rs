@@ -251,8 +251,8 @@ impl Lever for RabbitmqLever {
         })
     }
 
-    fn last_floor(&self) -> Duration {
-        Duration::from_secs(6)
+    fn last_floor(&self) -> Option<Duration> {
+        Some(Duration::from_secs(6))
     }
 
     fn witness(&self) -> &'static str {

@@ -244,8 +244,8 @@ impl Lever for SqsLever {
         })
     }
 
-    fn last_floor(&self) -> Duration {
-        self.floor()
+    fn last_floor(&self) -> Option<Duration> {
+        None
     }
 
     fn witness(&self) -> &'static str {

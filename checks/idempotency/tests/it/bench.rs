@@ -1,17 +1,17 @@
 //! One consumer under test: its queues, its processes, its settings, and what is on the servers afterwards.
 
 use crate::consumer::Consumer;
-use crate::lab::Lab;
+use crate::judged::Judged;
+use crate::lab::{Hold, Lab};
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use mysql_async::prelude::Queryable;
 use preflight_cluster::{AwsAccess, AwsCredentials};
-use preflight_core::{Event, ItemKind, Journal, Outcome, Reason, Scope, Secret};
+use preflight_core::{Event, ItemKind, Journal, Scope, Secret};
 use preflight_fixtures::servers::Account;
 use preflight_fixtures::sqs::{QueueSpec, SqsDouble, SqsOptions};
 use preflight_idempotency::{CATALOGUE, Endpoint, Env, Management, Tls};
-use preflight_report::CheckResult;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ const RUN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The queues of one consumer, on one broker.
 pub(crate) struct Bench {
-    pub(crate) lab: Arc<Lab>,
+    pub(crate) lab: Hold,
     pub(crate) sqs: Option<SqsDouble>,
     /// The name of each side's queue.
     pub(crate) queues: [String; 2],
@@ -38,14 +38,6 @@ pub(crate) struct Bench {
     /// The entry under `idempotency.consumers`.
     pub(crate) settings: Value,
     runs: Mutex<Vec<String>>,
-}
-
-/// How one run of one check ended.
-pub(crate) struct Judged {
-    pub(crate) result: CheckResult,
-    /// What was told under `measurements.idempotency`.
-    pub(crate) measurement: Value,
-    pub(crate) journal: Journal,
 }
 
 fn unique() -> String {
@@ -84,7 +76,7 @@ impl Bench {
         Self::with(lab, Some(double), queues, broker)
     }
 
-    fn with(lab: Arc<Lab>, sqs: Option<SqsDouble>, queues: [String; 2], broker: Value) -> Self {
+    fn with(lab: Hold, sqs: Option<SqsDouble>, queues: [String; 2], broker: Value) -> Self {
         let endpoints = vec![
             Endpoint {
                 management: Some(Management {
@@ -105,7 +97,7 @@ impl Bench {
             "broker": broker,
             "message": { "body": r#"{"orderId":"{key}","amount":10}"#, "headers": { "source": "preflight" } },
             "effects": [payments(), noted()],
-            "settle": { "limitMs": 5_000, "floorMs": 400 },
+            "settle": { "limitMs": 5_000, "floorMs": 250, "lastMs": 250 },
         });
         Self { lab, sqs, queues, endpoints, settings, runs: Mutex::default() }
     }
@@ -382,38 +374,4 @@ pub(crate) fn dead_lettering_to(queue: &str) -> FieldTable {
     arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("".into()));
     arguments.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(queue.into()));
     arguments
-}
-
-impl Judged {
-    pub(crate) fn assert_passes(&self) -> &Self {
-        assert_eq!(self.result.outcome, Outcome::Pass, "{}", self.shown());
-        self.assert_journal_empty()
-    }
-
-    pub(crate) fn assert_fails(&self, observed: &str) -> &Self {
-        assert_eq!(self.result.outcome, Outcome::Fail, "{}", self.shown());
-        assert!(self.result.observed.contains(observed), "{}", self.shown());
-        self.assert_journal_empty()
-    }
-
-    pub(crate) fn assert_cannot_tell(&self, reason: Reason, observed: &str) -> &Self {
-        assert_eq!((self.result.outcome, self.result.reason), (Outcome::Unknown, Some(reason)), "{}", self.shown());
-        assert!(self.result.observed.contains(observed), "{}", self.shown());
-        self
-    }
-
-    pub(crate) fn assert_journal_empty(&self) -> &Self {
-        assert_eq!(self.journal.open(), [], "{}", self.shown());
-        self
-    }
-
-    /// The schedules that left other effects than one delivery does.
-    pub(crate) fn failed_schedules(&self) -> Vec<&str> {
-        let all = self.measurement["counterexamples"].as_array().unwrap();
-        all.iter().map(|one| one["schedule"].as_str().unwrap()).collect()
-    }
-
-    pub(crate) fn shown(&self) -> String {
-        format!("{}\n{}", serde_json::to_string_pretty(&self.result).unwrap(), self.measurement)
-    }
 }

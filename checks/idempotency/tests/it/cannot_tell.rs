@@ -42,9 +42,8 @@ async fn a_consumer_that_hangs_with_messages_is_no_pass_and_what_it_holds_stays_
     judged.assert_cannot_tell(Reason::Timeout, "in a consumer's hands");
     assert!(!judged.journal.open().is_empty());
     eks.kill().await;
-    for entry in judged.journal.open() {
-        preflight_idempotency::remove(&entry, &bench.env()).await.unwrap();
-    }
+    let (open, env) = (judged.journal.open(), bench.env());
+    futures::future::try_join_all(open.iter().map(|entry| preflight_idempotency::remove(entry, &env))).await.unwrap();
     bench.assert_nothing_left().await;
 }
 

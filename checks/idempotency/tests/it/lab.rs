@@ -4,9 +4,13 @@
 //! them and the last one ends them and removes their files.
 
 use preflight_fixtures::servers::{MariaDb, MariaDbOptions, RabbitMq, RabbitMqOptions, Redis, RedisOptions};
+use std::ops::Deref;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
+
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// RabbitMQ, MariaDB and Redis, ready.
 pub(crate) struct Lab {
@@ -17,18 +21,39 @@ pub(crate) struct Lab {
     _folder: TempDir,
 }
 
+/// A test's hold on the servers. The last one lets go only when no other test has begun for a moment, so that they are not
+/// started again between two tests.
+pub(crate) struct Hold(Arc<Lab>);
+
+impl Deref for Hold {
+    type Target = Lab;
+
+    fn deref(&self) -> &Lab {
+        &self.0
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let alone = Instant::now();
+        while Arc::strong_count(&self.0) == 1 && alone.elapsed() < MOMENT {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 static LAB: Mutex<Weak<Lab>> = Mutex::const_new(Weak::new());
 
 impl Lab {
     /// The running servers, or new ones if no test holds any.
-    pub(crate) async fn shared() -> Arc<Self> {
+    pub(crate) async fn shared() -> Hold {
         let mut known = LAB.lock().await;
         if let Some(lab) = known.upgrade() {
-            return lab;
+            return Hold(lab);
         }
         let lab = Arc::new(Self::start().await);
         *known = Arc::downgrade(&lab);
-        lab
+        Hold(lab)
     }
 
     async fn start() -> Self {

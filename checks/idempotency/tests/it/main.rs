@@ -8,6 +8,7 @@ mod bench;
 mod cancelled;
 mod cannot_tell;
 mod consumer;
+mod judged;
 mod lab;
 mod odd;
 mod rabbitmq;

@@ -22,12 +22,12 @@ async fn counting() -> Bench {
 #[tokio::test]
 async fn a_second_effect_that_comes_long_after_the_copy_was_acknowledged_fails() {
     let mut bench = counting().await;
-    bench.settings["settle"] = json!({});
+    bench.settings["settle"] = json!({ "floorMs": 50, "lastMs": 2_000 });
     let _consumers = Tasks::start(&bench, |mut message: Message| async move {
         let first = message.is_first("all").await;
         message.ack().await;
         if !first {
-            tokio::time::sleep(Duration::from_millis(800)).await;
+            tokio::time::sleep(Duration::from_millis(600)).await;
         }
         message.book().await;
     })
@@ -37,10 +37,11 @@ async fn a_second_effect_that_comes_long_after_the_copy_was_acknowledged_fails()
 
 #[tokio::test]
 async fn effects_that_always_come_after_the_acknowledgement_are_waited_for() {
-    let bench = counting().await;
+    let mut bench = counting().await;
+    bench.settings["settle"]["floorMs"] = json!(50);
     let _consumers = Tasks::start(&bench, |mut message: Message| async move {
         message.ack().await;
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         message.book().await;
     })
     .await;
@@ -135,7 +136,7 @@ async fn effects_that_are_gone_at_the_end_are_no_pass() {
     let _consumers = Tasks::start(&bench, |mut message: Message| async move {
         message.book().await;
         let name = format!("order:{}:payments", message.key);
-        message.redis::<u64>(&["PEXPIRE", &name, "1200"]).await;
+        message.redis::<u64>(&["PEXPIRE", &name, "700"]).await;
         message.ack().await;
     })
     .await;

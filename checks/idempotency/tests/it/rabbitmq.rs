@@ -1,6 +1,7 @@
 //! RabbitMQ: what each way of dealing with duplicates comes to.
 
 use crate::bench::{Bench, HARMLESS, OBSERVABLE, noted};
+use crate::task::{Message, Tasks};
 use serde_json::json;
 
 const NEW_ID: [&str; 6] = [
@@ -56,6 +57,25 @@ async fn a_consumer_whose_sides_do_not_share_their_keys_fails_across_both_alone(
     judged.assert_fails("A→ecs ; A'→eks: payments has 2 rows, once gives 1");
     assert_eq!(judged.failed_schedules(), ["A→ecs ; A'→eks", "A→eks ; A'→ecs", "A→ecs ; A°→eks", "A→eks ; A°→ecs"]);
     assert!(judged.result.remediation.as_ref().unwrap().text.contains("across both"));
+    bench.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_consumer_that_deduplicates_on_a_header_with_the_key_passes() {
+    let mut bench = Bench::rabbitmq().await;
+    bench.settings["message"]["headers"] = json!({ "idempotency-key": "order-{key}" });
+    let mut effect = noted();
+    effect["redis"]["cleanup"] = json!(["seen:order-{key}:{key}"]);
+    bench.settings["effects"] = json!([effect]);
+    let _consumers = Tasks::start(&bench, |mut message: Message| async move {
+        let header = message.header("idempotency-key").unwrap();
+        if message.is_first(&header).await {
+            message.book().await;
+        }
+        message.ack().await;
+    })
+    .await;
+    bench.judge(HARMLESS).await.assert_passes();
     bench.assert_nothing_left().await;
 }
 

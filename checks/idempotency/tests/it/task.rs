@@ -27,6 +27,12 @@ impl Message {
         sent.query_async(&mut self.redis).await.unwrap()
     }
 
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let headers = self.delivery.properties.headers().as_ref()?;
+        Some(headers.inner().get(name)?.as_long_string()?.to_string())
+    }
+
     /// Remembers the key for ever. True the first time; `place` keeps memories apart.
     pub(crate) async fn is_first(&mut self, place: &str) -> bool {
         let name = format!("seen:{place}:{}", self.key);

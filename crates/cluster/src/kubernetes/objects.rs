@@ -27,7 +27,10 @@ const WORKLOADS: &[&str] =
     &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod", "Rollout"];
 
 /// Further kinds that make pods without a pod template in the usual place.
-const UNKNOWN_WORKLOADS: &[&str] = &["ScaledJob", "Workflow", "CronWorkflow", "SparkApplication", "RayCluster"];
+const UNREADABLE_WORKLOADS: &[&str] = &["Workflow", "CronWorkflow", "SparkApplication", "RayCluster"];
+
+/// Where kinds that this tool does not know may have the template of their pods.
+pub(crate) const TEMPLATES: &[&[&str]] = &[&["spec", "template"], &["spec", "jobTargetRef", "template"]];
 
 /// What tells objects of a cluster apart. Ordered by namespace, then name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +62,8 @@ pub(crate) struct Objects {
     objects: BTreeMap<Key, Object>,
     /// The names of the keys of every Secret. Their values are dropped as soon as they are parsed.
     secrets: BTreeMap<Key, BTreeSet<String>>,
+    /// Those of kinds that this tool does not know, and that have a template of pods.
+    unknown: BTreeSet<Key>,
     nodes: BTreeSet<String>,
     pub notes: Vec<String>,
 }
@@ -105,14 +110,7 @@ impl Objects {
         let is_kept = KINDS.iter().any(|(known, groups)| *known == kind && groups.contains(&group));
         let is_core = group.is_empty() && matches!(kind, "Secret" | "Node");
         if !is_kept && !is_core {
-            let makes_pods =
-                UNKNOWN_WORKLOADS.contains(&kind) || cursor.path(&["spec", "template", "spec", "containers"]).is_some();
-            if makes_pods {
-                self.notes.push(format!(
-                    "{}: {version} {kind} makes pods that this tool does not know; nothing of it is checked",
-                    cursor.at()
-                ));
-            }
+            self.add_unknown(file, kind, document);
             return Ok(());
         }
         let key = key(&cursor, kind)?;
@@ -129,6 +127,28 @@ impl Objects {
             _ => return self.keep(key, file, document),
         }
         Ok(())
+    }
+
+    /// Takes an object of a kind that this tool does not know, if it has a template of pods. Whatever is odd about it is a
+    /// note and no error: nobody promised that it looks like Kubernetes' own kinds.
+    fn add_unknown(&mut self, file: &str, kind: &str, document: Node) {
+        let cursor = Cursor::new(file, &document);
+        let has_template =
+            |path: &&[&str]| cursor.path(path).and_then(|template| template.path(&["spec", "containers"])).is_some();
+        // A kind of that name may be known from another group.
+        let version = cursor.text_of("apiVersion").ok().flatten().unwrap_or_default();
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let is_known = KINDS.iter().any(|(known, _)| *known == kind);
+        let name = if is_known { format!("{kind}.{group}") } else { kind.to_owned() };
+        let makes_pods = TEMPLATES.iter().any(has_template);
+        match key(&cursor, &name) {
+            Ok(key) if makes_pods && self.get(&key).is_none() => {
+                self.unknown.insert(key.clone());
+                self.objects.insert(key, Object { file: file.to_owned(), node: document });
+            }
+            _ if makes_pods || UNREADABLE_WORKLOADS.contains(&kind) => self.notes.push(unreadable(&cursor, kind)),
+            _ => {}
+        }
     }
 
     fn keep(&mut self, key: Key, file: &str, node: Node) -> Result<(), InventoryError> {
@@ -181,6 +201,19 @@ impl Objects {
             }
             workloads.extend(workload::read(self, key, &cursor, &mut notes)?);
         }
+        for (key, cursor) in self.unknown.iter().filter_map(|key| Some((key, self.get(key)?))) {
+            let mut own = vec![];
+            let read = self
+                .is_made_by_another(key, &cursor, &mut own)
+                .and_then(|is_made| if is_made { Ok(None) } else { workload::read(self, key, &cursor, &mut own) });
+            match read {
+                Ok(found) => {
+                    workloads.extend(found);
+                    notes.append(&mut own);
+                }
+                Err(_) => notes.push(unreadable(&cursor, &key.kind)),
+            }
+        }
         let governed = workload::govern(self, &mut workloads, &mut notes)?;
         workload::autoscale(self, &mut workloads, &governed, &mut notes)?;
         self.notes.append(&mut notes);
@@ -194,7 +227,7 @@ impl Objects {
         cursor: &Cursor<'_>,
         notes: &mut Vec<String>,
     ) -> Result<bool, InventoryError> {
-        if !matches!(key.kind.as_str(), "Pod" | "ReplicaSet" | "Job") {
+        if !matches!(key.kind.as_str(), "Pod" | "ReplicaSet" | "Job") && !self.unknown.contains(key) {
             return Ok(false);
         }
         let Some(metadata) = cursor.get("metadata") else {
@@ -233,6 +266,10 @@ impl Objects {
         };
         self.of(&["ServiceAccount"]).map(read).collect()
     }
+}
+
+fn unreadable(cursor: &Cursor<'_>, kind: &str) -> String {
+    format!("{}: {kind} makes pods that this tool does not know; nothing of it is checked", cursor.at())
 }
 
 fn key(cursor: &Cursor<'_>, kind: &str) -> Result<Key, InventoryError> {

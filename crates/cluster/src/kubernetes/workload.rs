@@ -1,6 +1,6 @@
 //! Workloads and their autoscalers.
 
-use super::objects::{Key, Objects};
+use super::objects::{Key, Objects, TEMPLATES};
 use super::pod;
 use crate::cursor::Cursor;
 use crate::{Autoscaler, Controller, EksWorkload, InventoryError, Overlap, Sited, Surge};
@@ -43,7 +43,17 @@ pub(crate) fn read(
         "CronJob" => needed(&spec, &["jobTemplate", "spec", "template"])?,
         // It governs the pods of another object: see `govern`.
         "Rollout" if spec.get("workloadRef").is_some() => return Ok(None),
-        _ => needed(&spec, &["template"])?,
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "Rollout" => needed(&spec, &["template"])?,
+        _ => {
+            notes.push(format!(
+                "{}: {} is of a kind that this tool does not know; its pods are read, and their number is `replicas`, if \
+                 there is one",
+                cursor.at(),
+                key.reference()
+            ));
+            let template = TEMPLATES.iter().find_map(|path| cursor.path(path));
+            template.ok_or_else(|| cursor.unlike("an object with a pod template"))?
+        }
     };
     Ok(Some(EksWorkload {
         namespace: key.namespace.clone(),
@@ -89,7 +99,11 @@ fn controller(key: &Key, cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Contr
             },
         },
         "ReplicaSet" => Controller::Bare { replicas: count(spec, "replicas")? },
-        _ => Controller::Bare { replicas: one() },
+        "Pod" => Controller::Bare { replicas: one() },
+        "ScaledJob" => Controller::Unknown {
+            replicas: Some(spec.sited("maxReplicaCount", Cursor::count)?.unwrap_or(Sited { value: KEDA_MAX, ..one() })),
+        },
+        _ => Controller::Unknown { replicas: spec.sited("replicas", Cursor::count)? },
     })
 }
 

@@ -124,12 +124,48 @@ fn lists_of_lists_and_items_without_a_kind_are_read() {
     assert_eq!(numbers(&nested), (Some(4), None));
 }
 
+/// `kind` and `replicas` of the only workload, whose kind is not known.
+fn unknown(text: &str) -> (String, Option<u64>) {
+    let inventory = manifests(text).unwrap();
+    let [only] = eks(&inventory)[..] else { panic!("{:#?}", inventory.workloads) };
+    assert!(inventory.notes[0].contains("of a kind that this tool does not know"), "{:?}", inventory.notes);
+    assert_eq!(only.pod.containers[0].name, "c");
+    let Controller::Unknown { replicas } = &only.controller else { panic!("{:?}", only.controller) };
+    (only.kind.clone(), replicas.as_ref().map(|replicas| replicas.value))
+}
+
+#[test]
+fn kinds_that_are_not_known_have_pods_too() {
+    let set = object("apps.kruise.io/v1alpha1", "CloneSet", "name: orders", &format!("replicas: 3, {POD}"));
+    assert_eq!(unknown(&set), ("CloneSet".to_owned(), Some(3)));
+    let serving = object("serving.knative.dev/v1", "Service", "name: orders", POD);
+    assert_eq!(unknown(&serving), ("Service".to_owned(), None));
+    let jobs = object("keda.sh/v1alpha1", "ScaledJob", "name: orders", &format!("jobTargetRef: {{{POD}}}"));
+    assert_eq!(unknown(&jobs), ("ScaledJob".to_owned(), Some(100)));
+    // What such an object made is not counted beside it.
+    let owner = "name: orders-1, ownerReferences: [{kind: CloneSet, name: orders}]";
+    let made = object("apps/v1", "ReplicaSet", owner, &format!("replicas: 3, {POD}"));
+    assert_eq!(unknown(&format!("{set}{made}")).1, Some(3));
+}
+
+#[test]
+fn a_kind_that_is_not_known_may_look_like_nothing_that_is() {
+    let odd = object("example.com/v1", "Thing", "name: a", "replicas: many, template: {spec: {containers: {a: 1}}}");
+    let nameless = object("example.com/v1", "Thing", "labels: {}", POD);
+    let twice = object("example.com/v1", "Set", "name: a", POD)
+        + &object("example.org/v1", "Set", "name: a", &format!("replicas: 2, {POD}"));
+    let inventory = manifests(&format!("{odd}{nameless}{twice}")).unwrap();
+    assert_eq!(eks(&inventory).len(), 1);
+    let unread = inventory.notes.iter().filter(|note| note.contains("nothing of it is checked"));
+    assert_eq!(unread.count(), 3, "{:?}", inventory.notes);
+}
+
 #[test]
 fn a_kind_of_the_same_name_in_another_group_is_another_kind() {
     let text = object("example.com/v1", "Deployment", "name: orders", &format!("replicas: 3, {POD}"));
-    let inventory = manifests(&text).unwrap();
-    assert!(inventory.workloads.is_empty());
-    assert!(inventory.notes[0].contains("makes pods that this tool does not know"), "{:?}", inventory.notes);
+    assert_eq!(unknown(&text), ("Deployment.example.com".to_owned(), Some(3)));
+    let both = format!("{text}{}", deployment("name: orders", "replicas: 5"));
+    assert_eq!(eks(&manifests(&both).unwrap()).len(), 2);
 }
 
 #[test]

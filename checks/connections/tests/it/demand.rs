@@ -1,0 +1,135 @@
+//! Demand from whole inventories, each against the number that a person would work out. The server is a Redis with room
+//! for all of them.
+
+use crate::fleet::{Deployment, Fleet};
+use crate::lab::Lab;
+use crate::{Case, passed, sum, unknown};
+use preflight_connections::settings::Scenario;
+use preflight_core::Reason;
+use preflight_fixtures::servers::Redis;
+use serde_json::json;
+
+/// Pools of 5 on the server.
+fn env(server: &Redis) -> [(String, String); 2] {
+    [
+        ("REDIS_URL".to_owned(), format!("redis://{}/0", server.address())),
+        ("REDIS_POOL_SIZE".to_owned(), "5".to_owned()),
+    ]
+}
+
+fn case(server: &Redis) -> Case {
+    let observer = server.observer();
+    Case::new(json!({
+        "engine": "redis", "address": server.address().to_string(), "username": "app",
+        "observer": { "username": observer.username, "password": observer.password },
+    }))
+}
+
+fn one(server: &Redis, spec: &str) -> Deployment {
+    let env = env(server);
+    Deployment::new(&[(&env[0].0, &env[0].1), (&env[1].0, &env[1].1)]).spec(spec)
+}
+
+/// The demand in each scenario.
+async fn demand(server: &Redis, fleet: &Fleet) -> [u64; 3] {
+    let mut found = [0; 3];
+    for (number, scenario) in found.iter_mut().zip(Scenario::ALL) {
+        let result = case(server).during(scenario).covers(fleet).await;
+        passed(&result);
+        *number = sum(&result, "maxclients")[0];
+    }
+    found
+}
+
+#[tokio::test]
+async fn an_autoscaler_on_one_side_says_nothing_about_the_other() {
+    let server = Lab::redis().await;
+    let env = env(&server);
+    let env = [(env[0].0.as_str(), env[0].1.as_str()), (env[1].0.as_str(), env[1].1.as_str())];
+    let scaled_tasks =
+        Fleet::default().service("orders", &env, 3, Some(9)).deployment(&one(&server, "  replicas: 4\n"));
+    // 9 tasks and 4 pods; twice as many in a rollout; in the worst case 27 tasks, and 4 + 1 + 4 pods.
+    assert_eq!(demand(&server, &scaled_tasks).await, [13 * 5, 26 * 5, (27 + 9) * 5]);
+    let scaled_pods = Fleet::default()
+        .service("orders", &env, 3, None)
+        .deployment(&one(&server, "  replicas: 4\n"))
+        .autoscaler("orders", 20);
+    assert_eq!(demand(&server, &scaled_pods).await, [23 * 5, 46 * 5, (9 + 45) * 5]);
+}
+
+#[tokio::test]
+async fn what_governs_the_number_of_pods_decides_about_their_overlap() {
+    let server = Lab::redis().await;
+    let fleet = |spec: &str| Fleet::default().deployment(&one(&server, spec));
+    assert_eq!(demand(&server, &fleet("  replicas: 4\n  strategy: {type: Recreate}\n")).await, [20, 20, 20]);
+    let surge = |surge: &str| format!("  replicas: 10\n  strategy: {{rollingUpdate: {{maxSurge: {surge}}}}}\n");
+    // 21 % of 10 are 3 pods, not 2.
+    assert_eq!(demand(&server, &fleet(&surge("21%"))).await, [50, 100, (10 + 3 + 10) * 5]);
+    assert_eq!(demand(&server, &fleet(&surge("0"))).await, [50, 100, 100]);
+    assert_eq!(demand(&server, &fleet("  replicas: 4\n  paused: true\n")).await, [20, 40, (4 + 1 + 4) * 5]);
+    assert_eq!(demand(&server, &fleet("  replicas: 0\n")).await, [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn sets_jobs_and_scaled_objects_count_as_what_they_are() {
+    let server = Lab::redis().await;
+    let env = env(&server);
+    let template = format!(
+        "template: {{spec: {{containers: [{{name: c, image: i, env: [{{name: REDIS_URL, value: '{}'}}, \
+         {{name: REDIS_POOL_SIZE, value: '5'}}]}}]}}}}",
+        env[0].1
+    );
+    let object = |version: &str, kind: &str, spec: &str| {
+        Fleet::default().manifest(&format!(
+            "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: orders, namespace: shop}}\nspec: {{{spec}}}\n"
+        ))
+    };
+    let set = object("apps/v1", "StatefulSet", &format!("replicas: 3, {template}"));
+    assert_eq!(demand(&server, &set).await, [15, 15, 15]);
+    let job = object("batch/v1", "Job", &format!("parallelism: 4, {template}"));
+    assert_eq!(demand(&server, &job).await, [20, 20, 20]);
+    let cron = format!("schedule: '@daily', jobTemplate: {{spec: {{parallelism: 2, {template}}}}}");
+    assert_eq!(demand(&server, &object("batch/v1", "CronJob", &cron)).await, [10, 20, 20]);
+    let unknown_kind = object("apps.kruise.io/v1alpha1", "CloneSet", &format!("replicas: 3, {template}"));
+    assert_eq!(demand(&server, &unknown_kind).await, [15, 30, 45]);
+    let uncounted = object("serving.knative.dev/v1", "Service", &template);
+    unknown(&case(&server).covers(&uncounted).await, Reason::InsufficientData, "Service at");
+    let daemon = object("apps/v1", "DaemonSet", &template);
+    unknown(&case(&server).covers(&daemon).await, Reason::InsufficientData, "the number of nodes is not known");
+    let nodes = daemon.manifest("apiVersion: v1\nkind: Node\nmetadata: {name: a}\n");
+    let nodes = nodes.manifest("apiVersion: v1\nkind: Node\nmetadata: {name: b}\n");
+    assert_eq!(demand(&server, &nodes).await, [10, 20, 20]);
+    let keda = Fleet::default().deployment(&one(&server, "  replicas: 1\n")).manifest(
+        "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: k, namespace: shop}\nspec: {scaleTargetRef: \
+         {name: orders}, maxReplicaCount: 30}\n",
+    );
+    assert_eq!(demand(&server, &keda).await[..2], [30 * 5, 60 * 5]);
+}
+
+#[tokio::test]
+async fn a_number_that_nobody_wrote_is_not_one() {
+    let server = Lab::redis().await;
+    let unsaid = Fleet::default().deployment(&one(&server, "  minReadySeconds: 5\n"));
+    unknown(&case(&server).covers(&unsaid).await, Reason::InsufficientData, "neither `replicas` nor an autoscaler");
+    assert_eq!(demand(&server, &unsaid.autoscaler("orders", 7)).await[..2], [35, 70]);
+    // A task definition that no service runs.
+    let env = env(&server);
+    let environment = json!([{ "name": "REDIS_URL", "value": env[0].1 }, { "name": "REDIS_POOL_SIZE", "value": "5" }]);
+    let container = json!({ "name": "c", "image": "i", "environment": environment });
+    let alone = Fleet::default().ecs(json!({ "family": "orders", "containerDefinitions": [container] }));
+    unknown(&case(&server).covers(&alone).await, Reason::InsufficientData, "the number of tasks is not known");
+}
+
+#[tokio::test]
+async fn the_processes_of_every_container_multiply_its_pool() {
+    let server = Lab::redis().await;
+    let workers = |command: &str| Deployment {
+        container: format!("        command: {command}\n"),
+        ..one(&server, "  replicas: 2\n  strategy: {type: Recreate}\n")
+    };
+    let fleet = |command| Fleet::default().deployment(&workers(command));
+    assert_eq!(demand(&server, &fleet("[gunicorn, --workers=4, app]")).await[0], 2 * 4 * 5);
+    assert_eq!(demand(&server, &fleet("[sh, -c, 'exec gunicorn -w 3 app']")).await[0], 2 * 3 * 5);
+    let unread = fleet("[sh, -c, 'exec gunicorn -w $WORKERS app']");
+    unknown(&case(&server).covers(&unread).await, Reason::InsufficientData, "the number of its processes is not known");
+}
