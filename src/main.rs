@@ -18,6 +18,7 @@ mod pattern;
 mod plan;
 mod progress;
 mod reports;
+mod rights;
 mod run;
 
 use clap::Parser;

@@ -6,6 +6,7 @@ use crate::config::{self, Loaded};
 use crate::output::{self, Style};
 use crate::plan::{Choice, Planned};
 use crate::progress::Progress;
+use crate::rights;
 use anyhow::{Context, Result};
 use preflight_cluster::{Inventory, Pair};
 use preflight_core::{Event, Journal, Outcome, Pin, Reason, Remediation, Scope, Timestamp, journal, run_all};
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     let areas = Areas::new(&loaded.config, inventory);
     let choice =
         Choice { to: args.choice.to.clone(), only: args.choice.only.clone(), consent: args.choice.consent.clone() };
-    let planned = Planned::new(&loaded, &areas, &choice)?;
+    let mut planned = Planned::new(&loaded, &areas, &choice)?;
     for mistake in &loaded.warnings {
         output::complain(&format!("warning: {}:{}: {}", args.config.config.display(), mistake.line, mistake.text));
     }
@@ -94,7 +95,11 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     };
     let scope = Scope::new(&id, Duration::from_secs(loaded.config.run.limit_s), journal, sink);
     let started_at = scope.now();
-    let (ran, interrupted_by) = watched(&scope, run_all(planned.jobs(), loaded.config.run.concurrency, &scope)).await?;
+    let work = async {
+        rights::withhold(&mut planned, &loaded.config.cluster, &scope).await;
+        run_all(planned.jobs(), loaded.config.run.concurrency, &scope).await
+    };
+    let (ran, interrupted_by) = watched(&scope, work).await?;
     progress.finish();
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     let results = in_plan_order(&planned, ran, scope.now());
@@ -142,7 +147,8 @@ fn in_plan_order(planned: &Planned, ran: Vec<CheckResult>, now: Timestamp) -> Ve
         Some((reason, text)) => Some(CheckResult {
             check: step.meta.id.to_owned(),
             subject: step.subject.clone(),
-            outcome: Outcome::Skipped,
+            // Nobody decided to leave out what may not be looked at.
+            outcome: if *reason == Reason::Forbidden { Outcome::Unknown } else { Outcome::Skipped },
             reason: Some(*reason),
             title: step.meta.title.to_owned(),
             observed: format!("not run: {text}"),
@@ -158,6 +164,9 @@ fn in_plan_order(planned: &Planned, ran: Vec<CheckResult>, now: Timestamp) -> Ve
 
 fn remedy(reason: Reason, subject: &str) -> String {
     match reason {
+        Reason::Forbidden => {
+            "Grant it; `eks-preflight manifest rbac` prints the Role with every right of the plan.".to_owned()
+        }
         Reason::NotConsented => format!("Ask the owner of the target, then run with `--consent {subject}`."),
         _ => "Run without `--only` before acting on the verdict.".to_owned(),
     }

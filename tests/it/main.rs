@@ -7,5 +7,6 @@ mod html;
 mod journey;
 mod lab;
 mod manifest;
+mod rights;
 mod structure;
 mod tool;

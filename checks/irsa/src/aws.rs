@@ -83,7 +83,7 @@ impl std::fmt::Display for Failure {
 }
 
 /// An error and its causes, each once, in the words that are meant for people.
-pub(crate) fn chain(error: &dyn Error) -> String {
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

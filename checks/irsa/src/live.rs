@@ -2,7 +2,7 @@
 //! is first needed.
 
 use crate::arn;
-use crate::aws::{Failure, chain};
+use crate::aws::Failure;
 use crate::{Env, Settings};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -12,9 +12,8 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount as KubeAccount;
 use kube::api::PostParams;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client};
-use preflight_cluster::{AwsAccess, ClusterAccess, ServiceAccount, Sited};
+use preflight_cluster::{AwsAccess, ClusterAccess, ServiceAccount, Sited, connect, refused};
 use preflight_core::{CannotTell, Reason, Scope, Secret};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -157,7 +156,7 @@ impl Live {
     }
 
     async fn kube(&self) -> Result<Client, CannotTell> {
-        self.kube.get_or_try_init(|| client(&self.cluster)).await.cloned()
+        self.kube.get_or_try_init(|| connect(&self.cluster)).await.cloned()
     }
 
     /// A ServiceAccount, or nothing if the cluster has none of that name.
@@ -205,50 +204,6 @@ impl Live {
     }
 }
 
-async fn client(access: &ClusterAccess) -> Result<Client, CannotTell> {
-    let wrong = |detail: String| CannotTell::prerequisite(format!("reaching the cluster: {detail}"));
-    let config = if let Some(path) = &access.kubeconfig {
-        let unusable = |error: KubeconfigError| {
-            // Other errors may quote the file, which holds credentials.
-            let why = match &error {
-                KubeconfigError::ReadConfig(error, _) => error.to_string(),
-                KubeconfigError::CurrentContextNotSet
-                | KubeconfigError::LoadContext(_)
-                | KubeconfigError::LoadClusterOfContext(_)
-                | KubeconfigError::MissingClusterUrl => error.to_string(),
-                _ => "it is not a kubeconfig that can be used".to_owned(),
-            };
-            wrong(format!("{}: {why}", path.display()))
-        };
-        let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
-        let file = Kubeconfig::read_from(path).map_err(unusable)?;
-        kube::Config::from_custom_kubeconfig(file, &options).await.map_err(unusable)?
-    } else if access.in_cluster {
-        kube::Config::incluster().map_err(|error| wrong(chain(&error)))?
-    } else {
-        return Err(wrong("give `cluster.kubeconfig`, or set `cluster.inCluster`".to_owned()));
-    };
-    Client::try_from(config).map_err(|error| refused(&error, "reaching the cluster"))
-}
-
-fn refused(error: &kube::Error, attempted: &str) -> CannotTell {
-    let (reason, detail) = match error {
-        kube::Error::Api(status) => {
-            let reason = match status.code {
-                401 | 403 => Reason::Forbidden,
-                429 | 500.. => Reason::Unreachable,
-                _ => Reason::Unsupported,
-            };
-            (reason, format!("{}: {}", status.code, status.message))
-        }
-        // These two may quote a token: of an answer, and of what a credential plugin printed.
-        kube::Error::SerdeError(_) => (Reason::Unsupported, "an answer that is not understood".to_owned()),
-        kube::Error::Auth(_) => (Reason::Forbidden, "the kubeconfig's credentials could not be had".to_owned()),
-        other => (Reason::Unreachable, chain(other)),
-    };
-    CannotTell::new(reason, format!("{attempted}: {detail}"))
-}
-
 fn of_kube(account: KubeAccount, namespace: &str, name: &str) -> ServiceAccount {
     let version = account.metadata.resource_version.unwrap_or_default();
     let at = format!("{namespace}/ServiceAccount/{name}@{version}");
@@ -260,31 +215,5 @@ fn of_kube(account: KubeAccount, namespace: &str, name: &str) -> ServiceAccount 
         annotations: annotations.into_iter().map(|(key, value)| (key, sited(value))).collect(),
         automount_token: account.automount_service_account_token.map(|value| Sited { value, at: at.clone() }),
         at,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_kubeconfig_that_cannot_be_used_is_named_and_not_quoted() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kubeconfig");
-        let ask = async || {
-            let access = ClusterAccess { kubeconfig: Some(path.clone()), ..ClusterAccess::default() };
-            client(&access).await.err().unwrap()
-        };
-        assert!(ask().await.detail.contains("No such file"));
-        std::fs::write(&path, "apiVersion: v1\nusers: {token: hunter2\n").unwrap();
-        let error = ask().await;
-        assert_eq!(error.reason, Reason::PrerequisiteFailed);
-        assert!(!error.detail.contains("hunter2") && error.detail.contains("kubeconfig"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn without_access_nothing_is_asked() {
-        let error = client(&ClusterAccess::default()).await.err().unwrap();
-        assert!(error.detail.contains("cluster.kubeconfig"));
     }
 }

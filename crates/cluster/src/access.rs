@@ -59,6 +59,7 @@ pub struct ClusterAccess {
     pub kubeconfig: Option<PathBuf>,
     /// The context in the kubeconfig; its current one if left out.
     pub context: Option<String>,
-    /// Whether this tool runs in a pod of the cluster and reaches the API with the pod's own ServiceAccount.
+    /// Whether this tool, where it runs in a pod of the cluster, reaches the API with the pod's own ServiceAccount. Outside
+    /// of one it takes the kubeconfig.
     pub in_cluster: bool,
 }

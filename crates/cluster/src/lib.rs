@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod access;
+mod api;
 mod cursor;
 mod ecs;
 mod error;
@@ -16,6 +17,7 @@ mod node;
 mod pairs;
 
 pub use access::{AwsAccess, AwsCredentials, AwsEndpoints, ClusterAccess};
+pub use api::{connect, may, refused};
 pub use error::InventoryError;
 pub use inventory::{
     Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, Inventory, Overlap, Pod, ServiceAccount, Sited,

@@ -1,0 +1,85 @@
+//! The self-check before a run: which rights on the cluster's API are missing. An item that lacks one is not run: it
+//! becomes `unknown: forbidden`, with the right by name, instead of whatever its check would make of a refusal.
+
+use crate::plan::Planned;
+use preflight_cluster::{ClusterAccess, connect, may};
+use preflight_core::{Permission, Reason, Right, Scope};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// The longest that one answer may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+
+/// The longest that all of them may take.
+const ALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many questions are asked at the same time.
+const AT_ONCE: usize = 16;
+
+/// Takes out of a plan what cannot be run for want of a right. Where the cluster does not answer the question, the items
+/// run as usual and say themselves what they meet.
+pub(crate) async fn withhold(planned: &mut Planned, access: &ClusterAccess, scope: &Scope) {
+    let of_cluster = |right: &&Right| matches!(right.permission, Permission::Kubernetes { .. });
+    let asked: Vec<Right> = planned.rights().into_iter().filter(of_cluster).cloned().collect();
+    if asked.is_empty() {
+        return;
+    }
+    let lacking = lacking(asked, access, scope).await;
+    for step in planned.steps.iter_mut().filter(|step| step.skip.is_none()) {
+        let missing: Vec<String> = step.rights.iter().filter(|right| lacking.contains(right)).map(named).collect();
+        if !missing.is_empty() {
+            let text = format!("the cluster does not allow this tool to {}", missing.join(", nor to "));
+            step.skip = Some((Reason::Forbidden, text));
+        }
+    }
+}
+
+async fn lacking(asked: Vec<Right>, access: &ClusterAccess, scope: &Scope) -> BTreeSet<Right> {
+    let Ok(client) = connect(access).await else { return BTreeSet::new() };
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let mut answers = JoinSet::new();
+    for right in asked {
+        let (client, slots) = (client.clone(), Arc::clone(&slots));
+        answers.spawn(async move {
+            let _slot = slots.acquire().await;
+            let answer = tokio::time::timeout(ANSWER_LIMIT, may(&client, &right)).await;
+            matches!(answer, Ok(Ok(false))).then_some(right)
+        });
+    }
+    let mut lacking = BTreeSet::new();
+    let gathered = async {
+        while let Some(answer) = answers.join_next().await {
+            lacking.extend(answer.ok().flatten());
+        }
+    };
+    // What was not answered in time counts as allowed, like every other question without an answer.
+    drop(scope.within(ALL_LIMIT, "asking the cluster what this tool may do", gathered).await);
+    lacking
+}
+
+/// `get serviceaccounts orders in the namespace shop`.
+fn named(right: &Right) -> String {
+    let Permission::Kubernetes { verb, group, resource } = right.permission else { return String::new() };
+    let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+    let name = right.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+    let place =
+        right.namespace.as_ref().map_or("in the whole cluster".to_owned(), |name| format!("in the namespace {name}"));
+    format!("{verb} {resource}{group}{name} {place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_right_is_named_with_verb_resource_and_place() {
+        let right = Right::kubernetes("create", "", "serviceaccounts/token", "shop", "orders");
+        assert_eq!(named(&right), "create serviceaccounts/token orders in the namespace shop");
+        let permission = Permission::Kubernetes { verb: "list", group: "metrics.k8s.io", resource: "nodes" };
+        let right = Right { permission, namespace: None, name: None };
+        assert_eq!(named(&right), "list nodes.metrics.k8s.io in the whole cluster");
+    }
+}
