@@ -18,6 +18,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The longest one call may take, retries included.
@@ -32,7 +33,8 @@ const PEEK_SECONDS: i32 = 5;
 pub struct Sqs {
     /// The URL of each side's test queue.
     pub queues: Sides<String>,
-    /// URLs of the queues that rejected messages end in. A message that arrives there during the check fails it.
+    /// URLs of the queues that rejected messages end in. A message that arrives there during the check fails it. The
+    /// one of a queue's `RedrivePolicy` is watched without being named here.
     #[serde(default)]
     pub dead_letters: Vec<String>,
 }
@@ -90,6 +92,28 @@ fn private_origin(queue_url: &str) -> Option<String> {
     (!public).then(|| url.origin().ascii_serialization())
 }
 
+/// A queue's ARN.
+struct Arn<'a> {
+    whole: &'a str,
+    account: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    fn parse(whole: &'a str) -> Option<Self> {
+        match *whole.split(':').collect::<Vec<_>>() {
+            ["arn", _, "sqs", _, account, name] => Some(Self { whole, account, name }),
+            _ => None,
+        }
+    }
+}
+
+/// Where a `RedrivePolicy` sends what was received too often.
+fn dead_letter_target(policy: &str) -> Option<String> {
+    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+    policy["deadLetterTargetArn"].as_str().map(str::to_owned)
+}
+
 /// The last part of a queue's URL: its name.
 fn name(queue_url: &str) -> &str {
     queue_url.rsplit('/').next().unwrap_or(queue_url)
@@ -133,14 +157,40 @@ impl SqsLever {
         send.send().await.map(drop).map_err(|error| broker_error(url, error))
     }
 
-    async fn arn(&self, url: &str) -> Result<String, BrokerError> {
-        let request = self.client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
+    async fn attribute(&self, url: &str, name: QueueAttributeName) -> Result<Option<String>, BrokerError> {
+        let request = self.client.get_queue_attributes().queue_url(url).attribute_names(name.clone());
         let answer = request.send().await.map_err(|error| broker_error(url, error))?;
-        let arn = answer.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn));
-        arn.cloned().ok_or_else(|| BrokerError::Queue {
+        Ok(answer.attributes().and_then(|attributes| attributes.get(&name)).cloned())
+    }
+
+    async fn arn(&self, url: &str) -> Result<String, BrokerError> {
+        self.attribute(url, QueueAttributeName::QueueArn).await?.ok_or_else(|| BrokerError::Queue {
             queue: name(url).to_owned(),
             detail: "the answer has no QueueArn".to_owned(),
         })
+    }
+
+    /// The URL of a queue that can be read, by its ARN.
+    async fn url_of(&self, target: &Arn<'_>) -> Result<String, BrokerError> {
+        let request = self.client.get_queue_url().queue_name(target.name).queue_owner_aws_account_id(target.account);
+        let answer = request.send().await.map_err(|error| broker_error(target.name, error))?;
+        let url = answer.queue_url().unwrap_or_default();
+        let found = self.arn(url).await?;
+        if found != target.whole {
+            let detail = format!("the queue of this name is {found}");
+            return Err(BrokerError::Queue { queue: target.name.to_owned(), detail });
+        }
+        self.counts(url).await?;
+        Ok(url.to_owned())
+    }
+
+    /// The ARNs of the dead-letter queues that are watched already.
+    async fn watched(&self) -> Result<BTreeSet<String>, BrokerError> {
+        let mut arns = BTreeSet::new();
+        for url in &self.settings.dead_letters {
+            arns.insert(self.arn(url).await?);
+        }
+        Ok(arns)
     }
 
     async fn counts(&self, url: &str) -> Result<Depth, BrokerError> {
@@ -215,6 +265,30 @@ impl Lever for SqsLever {
         })
     }
 
+    fn follow_dead_letters(&mut self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async {
+            let mut watched = self.watched().await?;
+            for side in Side::BOTH {
+                let url = self.settings.queues.of(side);
+                let policy = self.attribute(url, QueueAttributeName::RedrivePolicy).await?;
+                let Some(policy) = policy.filter(|policy| !policy.is_empty()) else { continue };
+                let target = dead_letter_target(&policy).unwrap_or(policy);
+                if watched.contains(&target) {
+                    continue;
+                }
+                let unknown = || BrokerError::DeadLetters("that is not the ARN of a queue".to_owned());
+                let found = match Arn::parse(&target) {
+                    Some(arn) => self.url_of(&arn).await,
+                    None => Err(unknown()),
+                };
+                let found = found.map_err(|error| error.of_dead_letters(name(url), &format!("`{target}`")))?;
+                self.settings.dead_letters.push(found);
+                watched.insert(target);
+            }
+            Ok(())
+        })
+    }
+
     fn last_floor(&self) -> Option<Duration> {
         None
     }
@@ -283,5 +357,17 @@ mod tests {
         assert_eq!(region_of(own), None);
         assert_eq!(private_origin(own).as_deref(), Some("http://127.0.0.1:9324"));
         assert_eq!(name(own), "orders-ecs");
+    }
+
+    #[test]
+    fn the_target_of_a_redrive_policy_is_read() {
+        let target = dead_letter_target(
+            r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:111122223333:orders-dead","maxReceiveCount":3}"#,
+        )
+        .unwrap();
+        let arn = Arn::parse(&target).unwrap();
+        assert_eq!((arn.account, arn.name, arn.whole), ("111122223333", "orders-dead", target.as_str()));
+        assert_eq!(dead_letter_target("{}"), None);
+        assert!(Arn::parse("arn:aws:sns:eu-west-1:111122223333:orders").is_none());
     }
 }
