@@ -9,7 +9,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// The container, which the rules about its exit codes name.
-const CONTAINER: &str = "preflight";
+pub(crate) const CONTAINER: &str = "preflight";
+
+/// The annotation with the ConfigMap that the result is put into.
+pub(crate) const RESULT_ANNOTATION: &str = "eks-preflight/result";
+
+/// The annotation with the digest of the plan.
+pub(crate) const PLAN_ANNOTATION: &str = "eks-preflight/plan-sha256";
 
 /// Nobody in particular, and not root.
 const USER: u32 = 65_532;
@@ -39,7 +45,8 @@ pub(super) fn documents(basis: &Basis<'_>) -> Result<Vec<Value>> {
     let from = if basis.planned.transition.from.is_empty() { "the start" } else { &basis.planned.transition.from };
     metadata["annotations"] = json!({
         "eks-preflight/transition": format!("{from} to {to}"),
-        "eks-preflight/plan-sha256": preflight_report::plan_sha256(&basis.planned.contract()),
+        RESULT_ANNOTATION: names.result(),
+        PLAN_ANNOTATION: preflight_report::plan_sha256(&basis.planned.contract()),
     });
     let job = json!({
         "apiVersion": "batch/v1",
@@ -119,6 +126,9 @@ fn arguments(basis: &Basis<'_>, config: &str) -> Vec<String> {
         format!("--config=/config/{config}"),
         "--state=/work/state".to_owned(),
         "--report=/work/report.json".to_owned(),
+        format!("--deliver=configmap={}", basis.names.result()),
+        "--deliver=log".to_owned(),
+        "--deliver=termination".to_owned(),
     ];
     arguments.extend(choice.only.iter().map(|only| format!("--only={only}")));
     arguments.extend(choice.consent.iter().map(|target| format!("--consent={target}")));

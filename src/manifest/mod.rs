@@ -8,6 +8,8 @@ mod rbac;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use job::{CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION};
+
 use crate::areas::Areas;
 use crate::cli::{ManifestArgs, ManifestOf, Notation};
 use crate::config::Loaded;
