@@ -1,5 +1,5 @@
 # What a user and CI run. `make help` lists the targets.
-.PHONY: help deps build demo test ci fmt clippy deny generated bench
+.PHONY: help deps build demo test test-cluster ci fmt clippy deny generated bench
 export EKS_PREFLIGHT_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 DENY_VERSION := 0.20.2
 
@@ -17,6 +17,9 @@ demo: build ## Runs the program on a faulty lab and on a healthy one, and leaves
 
 test: build ## Runs every test.
 	cargo test --locked --workspace --no-fail-fast
+
+test-cluster: ## Runs the tests that need a Kubernetes: on the cluster of KUBECONFIG, else on one made on this machine (root, Go).
+	@scripts/test-cluster
 
 fmt: ## Checks the format.
 	cargo fmt --all --check

@@ -1,0 +1,16 @@
+//! The real binary against a real Kubernetes: the one of `fixtures/cluster`, or any that a kubeconfig names.
+//! `make test-cluster` runs these tests; without a cluster each says that it is skipped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "tests start programs, wait for them, and say what they skip"
+)]
+
+mod accounts;
+mod live;
+mod pods;
+mod tokens;
+#[allow(dead_code, reason = "the other tests of the program use the rest of it")]
+#[path = "../it/tool.rs"]
+mod tool;

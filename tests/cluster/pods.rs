@@ -1,0 +1,56 @@
+//! Pods run for real: what later tests of Jobs, probes and autoscalers stand on.
+
+use crate::live::{Place, image, live, wait};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+/// The specification of a pod that restricted Pod Security admits.
+fn restricted(image: &str, arguments: &[&str]) -> Value {
+    let container = json!({"name": "main", "image": image, "args": arguments, "imagePullPolicy": "IfNotPresent",
+        "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}});
+    let security = json!({"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}});
+    json!({"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "securityContext": security, "containers": [container]})
+}
+
+/// A Job that ends with an exit code; the type and the reason of the condition that it comes to.
+async fn job_ends(place: &Place, image: &str, code: &str) -> (String, Option<String>) {
+    let policy = json!({"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [10, 11]}}]});
+    let spec = json!({"backoffLimit": 3, "podFailurePolicy": policy, "template": {"spec": restricted(image, &["exit", code])}});
+    let job: Job = place.create(json!({"metadata": {"generateName": "ends-"}, "spec": spec})).await;
+    let name = job.metadata.name.unwrap();
+    wait("the Job's end", || async {
+        let status = place.api::<Job>().get(&name).await.unwrap().status?;
+        let mut conditions = status.conditions?.into_iter();
+        let condition = conditions.find(|one| ["Complete", "Failed"].contains(&one.type_.as_str()))?;
+        Some((condition.type_, condition.reason))
+    })
+    .await
+}
+
+#[test]
+fn a_pod_with_a_projected_token_runs() {
+    live(|place| async move {
+        let Some(image) = image() else { return };
+        let mut spec = restricted(&image, &[]);
+        let source = json!({"serviceAccountToken": {"path": "token", "audience": "sts.amazonaws.com"}});
+        spec["volumes"] = json!([{"name": "token", "projected": {"sources": [source]}}]);
+        spec["containers"][0]["volumeMounts"] = json!([{"name": "token", "mountPath": "/token"}]);
+        place.create::<Pod>(json!({"metadata": {"name": "waits"}, "spec": spec})).await;
+        let ready = wait("the pod's being ready", || async {
+            let conditions = place.api::<Pod>().get("waits").await.unwrap().status?.conditions?;
+            conditions.into_iter().find(|one| one.type_ == "Ready" && one.status == "True")
+        });
+        ready.await;
+    });
+}
+
+#[test]
+fn a_job_ends_as_its_exit_code_and_its_failure_policy_say() {
+    live(|place| async move {
+        let Some(image) = image() else { return };
+        assert_eq!(job_ends(&place, &image, "0").await.0, "Complete");
+        let failed = ("Failed".to_owned(), Some("PodFailurePolicy".to_owned()));
+        assert_eq!(job_ends(&place, &image, "10").await, failed);
+    });
+}
