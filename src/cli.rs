@@ -331,6 +331,8 @@ pub(crate) enum ManifestOf {
     Rbac,
     /// The policy of the Job's IAM role, as JSON.
     Iam,
+    /// The values of the Helm chart that makes what `rbac` and `job` print.
+    Values,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
