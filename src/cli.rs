@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::deliver::Route;
 use crate::output::Format;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -145,6 +146,9 @@ pub(crate) struct RunArgs {
         value_delimiter = ','
     )]
     pub output: Vec<OutputTo>,
+    /// Get the result out of a pod: termination[=FILE], log, configmap=NAME, file=FILE, put=URL.
+    #[arg(long, value_name = "ROUTE", env = "EKS_PREFLIGHT_DELIVER", value_delimiter = ',')]
+    pub deliver: Vec<Route>,
     /// Exit with 12 instead of 0 if an advisory check failed.
     #[arg(long, env = "EKS_PREFLIGHT_FAIL_ON_ADVISORY")]
     pub fail_on_advisory: bool,
@@ -186,6 +190,27 @@ pub(crate) enum ReportCommand {
     Verify(VerifyArgs),
     /// Say what is different in a later report.
     Diff(DiffArgs),
+    /// Get a report out of a Job in the cluster: from its ConfigMap, or from its log.
+    Fetch(FetchArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// job/NAME, or configmap/NAME where the Job is gone.
+    #[arg(value_name = "KIND/NAME")]
+    pub from: String,
+    /// The namespace; that of the kubeconfig's context if left out.
+    #[arg(long, short, env = "EKS_PREFLIGHT_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// The kubeconfig; the one that kubectl would take if left out.
+    #[arg(long, value_name = "FILE", env = "EKS_PREFLIGHT_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in the kubeconfig.
+    #[arg(long, env = "EKS_PREFLIGHT_CONTEXT")]
+    pub context: Option<String>,
+    /// Where the report is written.
+    #[arg(long, value_name = "FILE", default_value = "preflight-report.json", env = "EKS_PREFLIGHT_REPORT")]
+    pub report: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -306,6 +331,8 @@ pub(crate) enum ManifestOf {
     Rbac,
     /// The policy of the Job's IAM role, as JSON.
     Iam,
+    /// The values of the Helm chart that makes what `rbac` and `job` print.
+    Values,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,7 +7,9 @@ mod cleanup;
 mod cli;
 mod commands;
 mod config;
+mod deliver;
 mod doctor;
+mod fetch;
 #[cfg(test)]
 mod generated;
 mod init;

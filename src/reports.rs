@@ -18,6 +18,7 @@ pub(crate) fn report(command: &ReportCommand, style: Style) -> Result<ExitCode> 
         ReportCommand::Convert(args) => convert(args, style),
         ReportCommand::Verify(args) => verified(args),
         ReportCommand::Diff(args) => diff(args),
+        ReportCommand::Fetch(args) => crate::asynchronous(crate::fetch::fetch(args)),
     }
 }
 

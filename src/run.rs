@@ -3,6 +3,7 @@
 use crate::areas::{self, Areas};
 use crate::cli::{OutputTo, RunArgs};
 use crate::config::{self, Loaded};
+use crate::deliver;
 use crate::output::{self, Style};
 use crate::plan::{Choice, Planned};
 use crate::progress::Progress;
@@ -117,7 +118,9 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     let basis = Basis { loaded: &loaded, about, planned: &planned, choice: &choice };
     let report = report(run, basis, results, told);
     let code = ExitCode::of(&report, args.fail_on_advisory);
-    Ok(if deliver(&report, args, style) { code } else { ExitCode::NotWritten })
+    let written = write(&report, args, style);
+    let delivered = deliver::deliver(&report, &args.deliver, &loaded.config.cluster).await;
+    Ok(if written && delivered { code } else { ExitCode::NotWritten })
 }
 
 /// The signals that end a run. One that comes while the configuration is read is heard as soon as the work begins.
@@ -307,7 +310,7 @@ pub(crate) fn tool() -> Tool {
 }
 
 /// Writes the report first, then its other forms. Whether all of it was written.
-fn deliver(report: &Report, args: &RunArgs, style: Style) -> bool {
+fn write(report: &Report, args: &RunArgs, style: Style) -> bool {
     let json = OutputTo { format: output::Format::Json, file: Some(args.report.clone()) };
     let mut written = true;
     for to in std::iter::once(&json).chain(&args.output) {

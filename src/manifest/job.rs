@@ -9,7 +9,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// The container, which the rules about its exit codes name.
-const CONTAINER: &str = "preflight";
+pub(crate) const CONTAINER: &str = "preflight";
+
+/// The annotation with the ConfigMap that the result is put into.
+pub(crate) const RESULT_ANNOTATION: &str = "eks-preflight/result";
+
+/// The annotation with the digest of the plan.
+pub(crate) const PLAN_ANNOTATION: &str = "eks-preflight/plan-sha256";
 
 /// Nobody in particular, and not root.
 const USER: u32 = 65_532;
@@ -36,10 +42,10 @@ pub(super) fn documents(basis: &Basis<'_>) -> Result<Vec<Value>> {
     let (names, to) = (&basis.names, &basis.planned.transition.to);
     let config = format!("{}-config", names.name);
     let mut metadata = names.metadata(&format!("{}-{}", names.name, dashed(to)), &names.namespace);
-    let from = if basis.planned.transition.from.is_empty() { "the start" } else { &basis.planned.transition.from };
     metadata["annotations"] = json!({
-        "eks-preflight/transition": format!("{from} to {to}"),
-        "eks-preflight/plan-sha256": preflight_report::plan_sha256(&basis.planned.contract()),
+        "eks-preflight/transition": transition(basis),
+        RESULT_ANNOTATION: names.result(),
+        PLAN_ANNOTATION: preflight_report::plan_sha256(&basis.planned.contract()),
     });
     let job = json!({
         "apiVersion": "batch/v1",
@@ -47,14 +53,9 @@ pub(super) fn documents(basis: &Basis<'_>) -> Result<Vec<Value>> {
         "metadata": metadata,
         "spec": {
             "backoffLimit": RETRIES,
-            "podFailurePolicy": { "rules": [
-                { "action": "FailJob", "onExitCodes": {
-                    "containerName": CONTAINER, "operator": "In", "values": FINAL.map(ExitCode::code),
-                } },
-                { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
-            ] },
-            "activeDeadlineSeconds": limit_s(basis) + AROUND_S,
-            "ttlSecondsAfterFinished": basis.loaded.config.run.valid_s + KEPT_LONGER_S,
+            "podFailurePolicy": failure_policy(),
+            "activeDeadlineSeconds": deadline_s(basis),
+            "ttlSecondsAfterFinished": kept_s(basis),
             "template": { "metadata": { "labels": names.labels() }, "spec": pod(basis, &config, &files) },
         },
     });
@@ -65,6 +66,22 @@ pub(super) fn documents(basis: &Basis<'_>) -> Result<Vec<Value>> {
         "data": files.data,
     });
     Ok(vec![data, job])
+}
+
+/// The step, for people.
+pub(super) fn transition(basis: &Basis<'_>) -> String {
+    let preflight_report::Transition { from, to } = &basis.planned.transition;
+    format!("{} to {to}", if from.is_empty() { "the start" } else { from })
+}
+
+/// Which ends of a pod are the end of the Job, and which are not the tool's.
+pub(super) fn failure_policy() -> Value {
+    json!({ "rules": [
+        { "action": "FailJob", "onExitCodes": {
+            "containerName": CONTAINER, "operator": "In", "values": FINAL.map(ExitCode::code),
+        } },
+        { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
+    ] })
 }
 
 fn pod(basis: &Basis<'_>, config: &str, files: &files::Files) -> Value {
@@ -112,29 +129,42 @@ fn pod(basis: &Basis<'_>, config: &str, files: &files::Files) -> Value {
 }
 
 fn arguments(basis: &Basis<'_>, config: &str) -> Vec<String> {
-    let choice = basis.choice;
     let mut arguments = vec![
         "run".to_owned(),
-        format!("--to={}", choice.to),
+        format!("--to={}", basis.choice.to),
         format!("--config=/config/{config}"),
         "--state=/work/state".to_owned(),
         "--report=/work/report.json".to_owned(),
+        format!("--deliver=configmap={}", basis.names.result()),
+        "--deliver=log".to_owned(),
+        "--deliver=termination".to_owned(),
     ];
-    arguments.extend(choice.only.iter().map(|only| format!("--only={only}")));
-    arguments.extend(choice.consent.iter().map(|target| format!("--consent={target}")));
-    // `$(NAME)` would be replaced by Kubernetes.
-    arguments.iter().map(|one| one.replace("$(", "$$(")).collect()
+    arguments.extend(choice(basis));
+    arguments
 }
 
-/// The longest that the run can take: what is planned one after the other, or the limit of the run.
-fn limit_s(basis: &Basis<'_>) -> u64 {
+/// The arguments that choose what of the plan is run.
+pub(super) fn choice(basis: &Basis<'_>) -> Vec<String> {
+    let only = basis.choice.only.iter().map(|only| format!("--only={only}"));
+    let consent = basis.choice.consent.iter().map(|target| format!("--consent={target}"));
+    // `$(NAME)` would be replaced by Kubernetes.
+    only.chain(consent).map(|one| one.replace("$(", "$$(")).collect()
+}
+
+/// After how long a Job is ended: what is planned one after the other, or the limit of the run, and what is around it.
+pub(super) fn deadline_s(basis: &Basis<'_>) -> u64 {
     let runs = basis.planned.steps.iter().filter(|step| step.skip.is_none());
     let all_ms: u64 = runs.map(|step| step.meta.limit_ms + GRACE_MS).sum();
-    basis.loaded.config.run.limit_s.min(all_ms.div_ceil(1_000))
+    basis.loaded.config.run.limit_s.min(all_ms.div_ceil(1_000)) + AROUND_S
+}
+
+/// How long a Job is kept after its end.
+pub(super) fn kept_s(basis: &Basis<'_>) -> u64 {
+    basis.loaded.config.run.valid_s + KEPT_LONGER_S
 }
 
 /// A generator of load must not be the slow one.
-fn resources(basis: &Basis<'_>) -> Value {
+pub(super) fn resources(basis: &Basis<'_>) -> Value {
     let loads = |step: &crate::plan::Step| step.skip.is_none() && step.meta.disruption == Disruption::Loads;
     if basis.planned.steps.iter().any(loads) {
         json!({ "requests": { "cpu": "1", "memory": "256Mi" }, "limits": { "cpu": "2", "memory": "1Gi" } })
@@ -144,7 +174,7 @@ fn resources(basis: &Basis<'_>) -> Value {
 }
 
 /// A phase as part of a name; phases of a migration's own may be called anything.
-fn dashed(phase: &str) -> String {
+pub(super) fn dashed(phase: &str) -> String {
     let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let plain: String = phase.to_lowercase().chars().map(|c| if known(c) { c } else { '-' }).take(17).collect();
     let plain = plain.trim_matches('-');
@@ -152,7 +182,7 @@ fn dashed(phase: &str) -> String {
 }
 
 /// What the Job will not have, or will need from somebody else.
-fn warn(basis: &Basis<'_>, files: &files::Files) {
+pub(super) fn warn(basis: &Basis<'_>, files: &files::Files) {
     let config = &basis.loaded.config;
     let asks = |right: &&preflight_core::Right| matches!(right.permission, Permission::Kubernetes { .. });
     if basis.planned.rights().iter().any(asks) && !config.cluster.in_cluster {

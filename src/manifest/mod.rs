@@ -1,4 +1,4 @@
-//! `manifest rbac|iam|job`: what a run in the cluster needs, derived from its plan: exactly the rights that the planned
+//! `manifest rbac|iam|job|values`: what a run in the cluster needs, derived from its plan: exactly the rights that the planned
 //! items name, and a Job that runs them. Prints, and touches nothing.
 
 mod files;
@@ -7,6 +7,9 @@ mod job;
 mod rbac;
 #[cfg(test)]
 mod tests;
+mod values;
+
+pub(crate) use job::{CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION};
 
 use crate::areas::Areas;
 use crate::cli::{ManifestArgs, ManifestOf, Notation};
@@ -55,8 +58,8 @@ pub(crate) fn manifest(args: &ManifestArgs) -> Result<ExitCode> {
     names.check()?;
     let documents = documents(args.of, &loaded, &choice, &names)?;
     match (args.of, args.output) {
-        // IAM takes nothing but JSON.
-        (ManifestOf::Iam, _) => say_json(&documents[0])?,
+        // IAM takes nothing but JSON, and values are one document.
+        (ManifestOf::Iam, _) | (ManifestOf::Values, Notation::Json) => say_json(&documents[0])?,
         (_, Notation::Yaml) => say(&yaml(&documents)?)?,
         (_, Notation::Json) => say_json(&json!({ "apiVersion": "v1", "kind": "List", "items": documents }))?,
     }
@@ -73,6 +76,7 @@ fn documents(of: ManifestOf, loaded: &Loaded, choice: &Choice, names: &Names) ->
         ManifestOf::Rbac => Ok(rbac::documents(&basis)),
         ManifestOf::Job => job::documents(&basis),
         ManifestOf::Iam => Ok(vec![iam::policy(&basis)]),
+        ManifestOf::Values => Ok(vec![values::values(&basis)?]),
     }
 }
 

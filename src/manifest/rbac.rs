@@ -52,7 +52,7 @@ fn granted(basis: &Basis<'_>, name: &str, namespace: Option<&str>, rules: Vec<Va
 }
 
 /// The rules of each namespace; those of no namespace are for the whole cluster.
-fn rules(rights: &BTreeSet<&Right>) -> BTreeMap<Option<String>, Vec<Value>> {
+pub(super) fn rules(rights: &BTreeSet<&Right>) -> BTreeMap<Option<String>, Vec<Value>> {
     let mut limits: BTreeMap<(Option<String>, &str, &str, &str), Limit> = BTreeMap::new();
     for right in rights {
         let Permission::Kubernetes { verb, group, resource } = right.permission else { continue };

@@ -29,7 +29,12 @@ fn made(of: ManifestOf, only: &[&str], consent: &[&str]) -> Vec<Value> {
 
 #[test]
 fn generated_samples_of_manifests_are_current() {
-    for (of, name) in [(ManifestOf::Rbac, "rbac.yaml"), (ManifestOf::Job, "job.yaml"), (ManifestOf::Iam, "iam.json")] {
+    for (of, name) in [
+        (ManifestOf::Rbac, "rbac.yaml"),
+        (ManifestOf::Job, "job.yaml"),
+        (ManifestOf::Iam, "iam.json"),
+        (ManifestOf::Values, "values.yaml"),
+    ] {
         let documents = made(of, &[], &["orders"]);
         let text = if of == ManifestOf::Iam { format!("{:#}\n", documents[0]) } else { yaml(&documents).unwrap() };
         assert_current(&format!("deploy/manifests/{name}"), &text);
@@ -113,5 +118,46 @@ fn text_that_a_reader_could_take_for_something_else_is_quoted() {
     {
         let yaml = yaml(&[json!({ "a": text })]).unwrap();
         assert!(yaml.starts_with("a: \"") || yaml.starts_with("a: '"), "{yaml}");
+    }
+}
+
+/// What the chart makes of the sample's values, by kind, namespace and name.
+fn chart() -> Option<Vec<Value>> {
+    let arguments = [
+        ["template", "eks-preflight", "deploy/chart"].as_slice(),
+        &["--namespace", "eks-preflight", "--values", "deploy/manifests/values.yaml", "--kube-version", "1.33.0"],
+        &["--set", "image.repository=registry.internal/eks-preflight", "--no-hooks"],
+        // As a hook it would be left out with the hooks.
+        &["--set", "job.hook="],
+    ];
+    let made = std::process::Command::new("helm").args(arguments.concat()).output().ok()?;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Some(serde_saphyr::from_multiple(&String::from_utf8(made.stdout).unwrap()).unwrap())
+}
+
+#[test]
+fn the_chart_makes_what_the_manifests_are() {
+    let Some(chart) = chart() else { return };
+    let manifests = [made(ManifestOf::Rbac, &[], &["orders"]), made(ManifestOf::Job, &[], &["orders"])].concat();
+    assert_eq!(chart.len(), manifests.len());
+    for document in &manifests {
+        let place = |one: &Value| (one["kind"].clone(), one["metadata"]["namespace"].clone());
+        // A Job that is no hook is named after its values.
+        let named = |one: &Value| one["kind"] == "Job" || one["metadata"]["name"] == document["metadata"]["name"];
+        let fits = |one: &&Value| place(one) == place(document) && named(one);
+        let twin = chart.iter().find(fits).unwrap_or_else(|| panic!("not in the chart: {:#}", document["metadata"]));
+        let mut twin = twin.clone();
+        if document["kind"] == "Job" {
+            let labels = document["spec"]["template"]["metadata"]["labels"].clone();
+            twin["spec"]["template"]["metadata"]["labels"] = labels;
+            let container = &mut twin["spec"]["template"]["spec"]["containers"][0];
+            assert_eq!(container.as_object_mut().unwrap().remove("imagePullPolicy"), Some(json!("IfNotPresent")));
+        }
+        for part in ["spec", "rules", "roleRef", "subjects", "data"] {
+            assert_eq!(twin[part], document[part], "{part} of {:#}", document["metadata"]);
+        }
+        for (key, value) in document["metadata"]["annotations"].as_object().into_iter().flatten() {
+            assert_eq!(&twin["metadata"]["annotations"][key], value, "{key}");
+        }
     }
 }

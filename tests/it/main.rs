@@ -8,5 +8,7 @@ mod journey;
 mod lab;
 mod manifest;
 mod rights;
+mod routes;
+mod store;
 mod structure;
 mod tool;

@@ -28,6 +28,23 @@ pub async fn connect(access: &ClusterAccess) -> Result<Client, CannotTell> {
     Client::try_from(config).map_err(|error| refused(&error, "reaching the cluster"))
 }
 
+/// Connects as `kubectl` would: with this kubeconfig and context, or those of `KUBECONFIG` or of the home folder, or as the
+/// pod that it runs in.
+///
+/// # Errors
+/// If what is found cannot be used. Nothing is asked yet.
+pub async fn connect_as_kubectl(access: &ClusterAccess) -> Result<Client, CannotTell> {
+    if access.kubeconfig.is_some() {
+        return connect(access).await;
+    }
+    let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
+    let config = match Config::from_kubeconfig(&options).await {
+        Ok(config) => config,
+        Err(error) => Config::incluster().map_err(|_| wrong(&harmless(&error)))?,
+    };
+    Client::try_from(config).map_err(|error| refused(&error, "reaching the cluster"))
+}
+
 fn wrong(detail: &str) -> CannotTell {
     CannotTell::prerequisite(format!("reaching the cluster: {detail}"))
 }

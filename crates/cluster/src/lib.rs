@@ -14,14 +14,17 @@ mod inventory;
 mod kubernetes;
 mod load;
 mod node;
+mod outcome;
 mod pairs;
 
 pub use access::{AwsAccess, AwsCredentials, AwsEndpoints, ClusterAccess};
-pub use api::{connect, may, refused};
+pub use api::{connect, connect_as_kubectl, may, refused};
 pub use error::InventoryError;
 pub use inventory::{
     Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, Inventory, Overlap, Pod, ServiceAccount, Sited,
     SourceFile, Surge, Value, Volume, Workload,
 };
+pub use kube::Client;
 pub use load::load;
+pub use outcome::{JobRun, PodRun, job_run, log, put_result, result_bytes};
 pub use pairs::Pair;

@@ -1,0 +1,129 @@
+//! `report fetch`: gets a report out of the cluster. It takes the first whole one of the Job's run: from the ConfigMap,
+//! from the log, and where there is none, at least the verdict from the pod's last words.
+
+use crate::cli::FetchArgs;
+use crate::deliver::{Message, REPORT_KEY, frames, unzipped};
+use crate::manifest::{CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION};
+use crate::output::{complain, say};
+use anyhow::{Context, Result, bail};
+use preflight_cluster::{Client, ClusterAccess, JobRun, connect_as_kubectl, job_run, log, result_bytes};
+use preflight_report::{ExitCode, Report, read, sha256_hex};
+use std::time::Duration;
+
+/// The longest that all of it may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What a report must be to be the one that is looked for.
+#[derive(Debug, Default)]
+struct Wanted {
+    /// The digest of its bytes, from the pod's last words.
+    sha256: Option<String>,
+    /// The digest of its plan, from the Job.
+    plan: Option<String>,
+}
+
+impl Wanted {
+    /// The report in these bytes, which must have the digest that came with them.
+    fn take(&self, json: String, sha256: &str) -> Result<String> {
+        let found = sha256_hex(json.as_bytes());
+        if found != sha256 {
+            bail!("its digest is {found} and not {sha256}: it is not whole, or was changed");
+        }
+        if let Some(wanted) = self.sha256.as_ref().filter(|wanted| **wanted != found) {
+            bail!("it is of another run: its digest is {found}, and the pod's last words name {wanted}");
+        }
+        let report: Report = read(&json)?;
+        if let Some(wanted) = self.plan.as_ref().filter(|wanted| **wanted != report.plan.sha256) {
+            bail!("it is of another plan, {}, and the Job's is {wanted}", report.plan.sha256);
+        }
+        Ok(json)
+    }
+}
+
+/// Fetches a report and writes it to a file.
+pub(crate) async fn fetch(args: &FetchArgs) -> Result<ExitCode> {
+    let work = tokio::time::timeout(LIMIT, fetched(args)).await;
+    work.with_context(|| format!("fetching took longer than {} s", LIMIT.as_secs()))?
+}
+
+async fn fetched(args: &FetchArgs) -> Result<ExitCode> {
+    let Some((kind, name)) = args.from.split_once('/').filter(|(_, name)| !name.is_empty()) else {
+        bail!("`{}`: expected job/NAME or configmap/NAME", args.from);
+    };
+    let access = ClusterAccess {
+        kubeconfig: args.kubeconfig.clone(),
+        context: args.context.clone(),
+        ..ClusterAccess::default()
+    };
+    let client = match connect_as_kubectl(&access).await {
+        Ok(client) => client,
+        Err(error) => return Ok(unreached(&error.to_string())),
+    };
+    let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+    let job = match kind {
+        "configmap" => JobRun { annotations: [(RESULT_ANNOTATION.to_owned(), name.to_owned())].into(), pods: vec![] },
+        "job" => match job_run(&client, &namespace, name, CONTAINER).await {
+            Ok(Some(job)) => job,
+            Ok(None) => {
+                return Ok(unreached(&format!(
+                    "there is no Job {namespace}/{name}; `configmap/NAME` may still be there"
+                )));
+            }
+            Err(error) => return Ok(unreached(&error.to_string())),
+        },
+        _ => bail!("`{}`: expected job/NAME or configmap/NAME", args.from),
+    };
+    let message = job.pods.iter().find_map(|pod| Message::read(pod.message.as_deref()?));
+    let wanted = Wanted {
+        sha256: message.as_ref().map(|message| message.report_sha256.clone()),
+        plan: job.annotations.get(PLAN_ANNOTATION).cloned(),
+    };
+    if let Some(json) = found(&client, &namespace, &job, &wanted).await {
+        preflight_report::write(&args.report, json.as_bytes())?;
+        complain(&format!("wrote `{}`", args.report.display()));
+        return Ok(ExitCode::Go);
+    }
+    match message {
+        Some(message) => {
+            say(&format!("{}\n", serde_json::to_string_pretty(&message)?))?;
+            complain("there is no report of this run; these are the last words of its pod");
+            Ok(ExitCode::NotWritten)
+        }
+        None => Ok(unreached("there is no report of this run, and no last words of a pod")),
+    }
+}
+
+fn unreached(why: &str) -> ExitCode {
+    complain(&format!("error: {why}"));
+    ExitCode::NothingReached
+}
+
+/// The report from the ConfigMap, or from the log of a pod. What speaks against one is said.
+async fn found(client: &Client, namespace: &str, job: &JobRun, wanted: &Wanted) -> Option<String> {
+    if let Some(name) = job.annotations.get(RESULT_ANNOTATION) {
+        match from_config_map(client, namespace, name, wanted).await {
+            Ok(json) => return Some(json),
+            Err(error) => complain(&format!("note: ConfigMap {name}: {error:#}")),
+        }
+    }
+    for pod in &job.pods {
+        match from_log(client, namespace, &pod.name, wanted).await {
+            Ok(json) => return Some(json),
+            Err(error) => complain(&format!("note: log of {}: {error:#}", pod.name)),
+        }
+    }
+    None
+}
+
+async fn from_config_map(client: &Client, namespace: &str, name: &str, wanted: &Wanted) -> Result<String> {
+    let found = result_bytes(client, namespace, name, REPORT_KEY).await?;
+    let (bytes, text) = found.context("there is no report in it")?;
+    let sha256 = text.get("sha256").context("it does not say the digest of the report")?;
+    wanted.take(unzipped(&bytes)?, sha256)
+}
+
+async fn from_log(client: &Client, namespace: &str, pod: &str, wanted: &Wanted) -> Result<String> {
+    let log = log(client, namespace, pod, CONTAINER).await?;
+    let frame = frames(&log).pop().context("there is no whole report in it")?;
+    wanted.take(unzipped(&frame.bytes)?, &frame.sha256)
+}
