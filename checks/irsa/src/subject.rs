@@ -1,6 +1,7 @@
 //! Which workloads need a role, and what is known about the ServiceAccount of each.
 
 use crate::Env;
+use crate::arn::RoleArn;
 use crate::live::Live;
 use preflight_cluster::{EksWorkload, ServiceAccount, Workload};
 use preflight_core::{CannotTell, Check, Item, Scope};
@@ -143,6 +144,12 @@ impl Subject {
     /// Whether finding out about the ServiceAccount means asking the cluster.
     pub(crate) fn asks_cluster(&self) -> bool {
         self.known.is_none() && !self.is_whole && self.live.reaches_cluster()
+    }
+
+    /// Whether the role is another account's than the configured one, and the configuration does not name it itself.
+    pub(crate) fn is_foreign(&self, role: &RoleArn) -> bool {
+        let configured = self.live.aws.account_id.as_deref();
+        configured.is_some_and(|account| account != role.account) && self.expected.as_ref() != Some(&role.text)
     }
 
     /// The ServiceAccount, read from the cluster if the manifests do not hold it.
