@@ -31,9 +31,10 @@ pub(crate) const META: Meta = Meta {
     proves: "A token that the cluster makes for the ServiceAccount has the right issuer, subject and audience, STS takes it, \
              and the credentials it returns are the expected role.",
     fails_when: "The ServiceAccount does not exist, the token has other claims, STS refuses it for a fault of issuer, \
-                 provider, role or region, or the credentials are another role.",
+                 provider, role or region, the credentials are another role, or the role is in another account \
+                 than the configured one and is not expected by name.",
     unknown_when: "The cluster gives no token; STS throttles, errs or cannot be reached; STS refuses the request for a reason \
-                   that pods would not meet.",
+                   that pods would not meet; the cluster is not the configured one.",
     fix: "The finding names the link that is broken: provider, audience, keys, trust policy or region.",
     permissions: &[
         Permission::Kubernetes { verb: "get", group: "", resource: "serviceaccounts" },

@@ -19,9 +19,10 @@ pub(crate) const META: Meta = Meta {
     proves: "The ServiceAccount of the pods exists and is annotated with the well-formed ARN of a role, the expected one if \
              one is configured, and no container has another role written down.",
     fails_when: "The ServiceAccount is missing; the annotation is missing, stands on the pod or under another key; its \
-                 value is not the ARN of a role, or of another role than expected; a container sets AWS_ROLE_ARN to \
+                 value is not the ARN of a role, or of another role or account than expected; a container sets AWS_ROLE_ARN to \
                  another one.",
-    unknown_when: "The ServiceAccount is not in the manifests and cannot be read from the cluster.",
+    unknown_when: "The ServiceAccount is not in the manifests and cannot be read from the cluster; the configuration \
+                   names two clusters.",
     fix: "Annotate the ServiceAccount with eks.amazonaws.com/role-arn, let the pod name that ServiceAccount, and create the \
           pods anew.",
     permissions: &[Permission::Kubernetes { verb: "get", group: "", resource: "serviceaccounts" }],

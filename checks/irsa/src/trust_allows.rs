@@ -24,8 +24,9 @@ pub(crate) const META: Meta = Meta {
     proves: "The trust policy of the pod's role admits the ServiceAccount of the pods, with the audience of their tokens, \
              under the cluster's issuer.",
     fails_when: "No statement admits it, a statement denies it, or the role does not exist.",
-    unknown_when: "Role, ServiceAccount or issuer cannot be read; the role is in another account; the decision hangs on a \
-                   condition that only a real request can answer.",
+    unknown_when: "Role, ServiceAccount or issuer cannot be read; the role is in another account; the cluster or \
+                   the account of these credentials is not the configured one; the decision hangs on a condition that \
+                   only a real request can answer.",
     fix: "Correct the statement and the condition that the finding names.",
     permissions: &[
         Permission::Aws { action: "iam:GetRole" },
