@@ -216,7 +216,7 @@ fn shaded(with_sts: bool) -> Vec<u8> {
 #[test]
 fn applications_in_one_folder_are_judged_apart() {
     let (auth, sts) = (("BOOT-INF/lib/auth.jar", auth("2.29.6")), ("BOOT-INF/lib/sts.jar", sts("2.29.6")));
-    let (whole, half) = (holding(&[auth.clone(), sts.clone()]), holding(&[auth.clone()]));
+    let (whole, half) = (holding(&[auth.clone(), sts.clone()]), holding(std::slice::from_ref(&auth)));
     for (a, b) in [(&whole, &half), (&shaded(true), &shaded(false)), (&whole, &shaded(false))] {
         let mixed = folder(&[("a.jar", a.clone()), ("b.jar", b.clone())]);
         assert_eq!(mixed.verdict, JarVerdict::CannotTell, "{mixed:#?}");
