@@ -223,3 +223,48 @@ fn a_jar_without_an_sdk_is_no_finding_and_a_missing_file_is_an_error() {
     let missing = world.tool(&["inspect", "jar", "missing.jar"]);
     assert!(missing.code == 2 && missing.err.contains("missing.jar"), "{missing:?}");
 }
+
+#[test]
+fn a_run_that_ends_before_its_report_leaves_no_earlier_verdict_in_its_place() {
+    let world = World::new(NOWHERE);
+    world.tool(&["run", "--to", "deployed"]);
+    assert!(world.path("preflight-report.json").exists());
+    let broken = world.tool(&["run", "--to", "deployed", "--config", "nowhere.yaml"]);
+    assert_eq!(broken.code, 2, "{broken:?}");
+    assert!(!world.path("preflight-report.json").exists() && world.path("preflight-report.json.previous").exists());
+    assert_eq!(world.tool(&["report", "verify", "preflight-report.json"]).code, 30);
+}
+
+#[test]
+fn a_check_without_any_subject_is_listed_and_never_vanishes() {
+    let world = World::new(NOWHERE);
+    world.tool(&["run", "--to", "deployed", "--output", "junit=report.xml"]);
+    let report = world.report();
+    let listed = |list: &serde_json::Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|one| one["check"].as_str().unwrap().to_owned()).collect()
+    };
+    let named = [listed(&report["plan"]["items"]), listed(&report["plan"]["excluded"])].concat();
+    let catalogue = world.tool(&["list", "--output", "json"]).json();
+    for check in catalogue.as_array().unwrap() {
+        assert!(named.iter().any(|name| *name == check["id"].as_str().unwrap()), "{} vanished", check["id"]);
+    }
+    let junit = std::fs::read_to_string(world.path("report.xml")).unwrap();
+    assert!(junit.contains("load.slo-holds") && junit.contains("not in the plan"), "{junit}");
+}
+
+#[test]
+fn a_report_that_was_changed_is_not_shown() {
+    let world = World::new(NOWHERE);
+    world.tool(&["run", "--to", "deployed"]);
+    let mut report = world.report();
+    report["results"].as_array_mut().unwrap().pop();
+    world.write("changed.json", &report.to_string());
+    for arguments in
+        [&["report", "show", "changed.json"][..], &["report", "convert", "changed.json", "--output", "json=x"]]
+    {
+        let ran = world.tool(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (30, ""), "{ran:?}");
+        assert!(ran.err.contains("was changed after it was written"), "{ran:?}");
+    }
+    assert!(!world.path("x").exists());
+}

@@ -30,7 +30,7 @@ fn names(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn a_full_disk_leaves_the_old_report_and_no_part_of_the_new_and_exits_22() {
+fn a_full_disk_leaves_the_old_report_aside_and_no_part_of_the_new_and_exits_22() {
     let world = world();
     world.tool(&["run", "--to", "deployed"]);
     let old = fs::read(world.path("preflight-report.json")).unwrap();
@@ -38,8 +38,8 @@ fn a_full_disk_leaves_the_old_report_and_no_part_of_the_new_and_exits_22() {
     let ran = with_little_room(&world, 4, "run --to deployed --output junit=junit.xml");
     assert_eq!(ran.code, 22, "{ran:?}");
     assert!(ran.err.contains("writing `preflight-report.json`") && ran.err.contains("junit"), "{ran:?}");
-    assert_eq!(fs::read(world.path("preflight-report.json")).unwrap(), old);
-    assert_eq!(names(&world), ["preflight-report.json", "preflight.yaml"], "no temporary file is left");
+    assert_eq!(fs::read(world.path("preflight-report.json.previous")).unwrap(), old);
+    assert_eq!(names(&world), ["preflight-report.json.previous", "preflight.yaml"], "no temporary file is left");
 }
 
 #[test]
