@@ -66,7 +66,9 @@ async fn fetched(args: &FetchArgs) -> Result<ExitCode> {
     };
     let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let job = match kind {
-        "configmap" => JobRun { annotations: [(RESULT_ANNOTATION.to_owned(), name.to_owned())].into(), ..JobRun::default() },
+        "configmap" => {
+            JobRun { annotations: [(RESULT_ANNOTATION.to_owned(), name.to_owned())].into(), ..JobRun::default() }
+        }
         "job" => match job_run(&client, &namespace, name, CONTAINER).await {
             Ok(Some(job)) => job,
             Ok(None) => {
