@@ -1,6 +1,6 @@
 //! The plan: which checks of which subjects a transition needs, at which level, and which of them may run.
 
-use crate::areas::Areas;
+use crate::areas::{self, Areas};
 use crate::config::{Loaded, Waiver};
 use crate::pattern;
 use anyhow::{Result, bail};
@@ -57,11 +57,27 @@ impl Planned {
         for (meta, item) in areas.items() {
             planned.add(meta, item, phase, loaded);
         }
+        planned.list_what_has_no_subject();
         planned.unique()?;
         planned.select(&choice.only)?;
         planned.consent(&choice.consent)?;
         planned.waive(&loaded.config.waivers)?;
         Ok(planned)
+    }
+
+    /// A check that found nothing to look at must not vanish without a word.
+    fn list_what_has_no_subject(&mut self) {
+        for meta in areas::metas() {
+            let is_named =
+                self.steps.iter().map(|step| step.meta.id).chain(self.excluded.iter().map(|one| one.check.as_str()));
+            if !is_named.into_iter().any(|id| id == meta.id) {
+                self.excluded.push(Excluded {
+                    check: meta.id.to_owned(),
+                    subject: "everything".to_owned(),
+                    reason: "the configuration and what is deployed name nothing that it is about".to_owned(),
+                });
+            }
+        }
     }
 
     fn add(&mut self, meta: &'static Meta, item: Item, phase: Phase, loaded: &Loaded) {

@@ -4,7 +4,7 @@ use crate::cli::{Answer, ConvertArgs, DiffArgs, OutputTo, ReportCommand, ShowArg
 use crate::output::{self, Style, complain, say, say_json};
 use crate::run::now;
 use anyhow::{Context, Result};
-use preflight_report::{CheckResult, ExitCode, Expected, REPORT_BYTES_MAX, Report, read, verify};
+use preflight_report::{CheckResult, ExitCode, Expected, Problem, REPORT_BYTES_MAX, Report, read, verify};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -32,19 +32,38 @@ fn text_of(path: &Path) -> Result<String> {
     attempt().with_context(|| format!("reading the report `{}`", path.display()))
 }
 
-fn report_of(path: &Path) -> Result<Report> {
+/// A report that still says what its run wrote. One that was changed since is not shown as if it said something; one
+/// whose time is over is, with a warning.
+fn genuine(path: &Path) -> Result<Option<Report>> {
     let text = text_of(path)?;
-    read(&text).map_err(anyhow::Error::new).with_context(|| format!("reading the report `{}`", path.display()))
+    let report =
+        read(&text).map_err(anyhow::Error::new).with_context(|| format!("reading the report `{}`", path.display()))?;
+    if let Err(problems) = verify(&text, &Expected::at(report.run.finished_at)) {
+        let changed = |problem: &&Problem| {
+            matches!(problem, Problem::Digest { .. } | Problem::Incomplete(_) | Problem::OtherVerdict { .. })
+        };
+        let mut changes = problems.iter().filter(changed).peekable();
+        if changes.peek().is_some() {
+            changes.for_each(|problem| {
+                complain(&format!("{}: was changed after it was written: {problem}", path.display()))
+            });
+            return Ok(None);
+        }
+    }
+    if now() > report.run.not_after {
+        complain(&format!("warning: {}: not to be acted on since {}", path.display(), report.run.not_after));
+    }
+    Ok(Some(report))
 }
 
 fn show(args: &ShowArgs, style: Style) -> Result<ExitCode> {
-    let report = report_of(&args.report)?;
+    let Some(report) = genuine(&args.report)? else { return Ok(ExitCode::NotVerified) };
     output::deliver(&report, &OutputTo { format: args.output, file: None }, style)?;
     Ok(ExitCode::Go)
 }
 
 fn convert(args: &ConvertArgs, style: Style) -> Result<ExitCode> {
-    let report = report_of(&args.report)?;
+    let Some(report) = genuine(&args.report)? else { return Ok(ExitCode::NotVerified) };
     for to in &args.output {
         if let Err(error) = output::deliver(&report, to, style) {
             complain(&format!("error: {error:#}"));
@@ -88,7 +107,9 @@ fn verified(args: &VerifyArgs) -> Result<ExitCode> {
 }
 
 fn diff(args: &DiffArgs) -> Result<ExitCode> {
-    let (before, after) = (report_of(&args.before)?, report_of(&args.after)?);
+    let (Some(before), Some(after)) = (genuine(&args.before)?, genuine(&args.after)?) else {
+        return Ok(ExitCode::NotVerified);
+    };
     let changes = changes(&before, &after);
     let verdicts = (before.verdict(), after.verdict());
     match args.answer.output {

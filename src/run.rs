@@ -16,9 +16,10 @@ use preflight_report::{
     SubjectWorkload, Summary, Tool, Verdict, seal, sha256_of,
 };
 use serde_json::{Map, Value, json};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The present, outside of a run.
 #[expect(clippy::disallowed_methods, reason = "before a run there is no Scope to ask")]
@@ -27,7 +28,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// Reads a configuration with the variables of the environment.
-pub(crate) fn configuration(path: &std::path::Path) -> Result<Loaded> {
+pub(crate) fn configuration(path: &Path) -> Result<Loaded> {
     #[expect(clippy::disallowed_methods, reason = "the configuration may name variables")]
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -70,6 +71,8 @@ impl Told {
 
 /// Runs a plan.
 pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
+    let interrupts = Interrupts::listen()?;
+    set_aside(&args.report)?;
     let loaded = configuration(&args.config.config)?;
     let inventory = inventory(&loaded)?;
     let about = About::of(&inventory);
@@ -100,7 +103,7 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
         rights::withhold(&mut planned, &loaded.config.cluster, &scope).await;
         run_all(planned.jobs(), loaded.config.run.concurrency, &scope).await
     };
-    let (ran, interrupted_by) = watched(&scope, work).await?;
+    let (ran, interrupted_by) = watched(&scope, interrupts, work).await;
     progress.finish();
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     let results = in_plan_order(&planned, ran, scope.now());
@@ -120,26 +123,53 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     Ok(if written && delivered { code } else { ExitCode::NotWritten })
 }
 
+/// The signals that end a run. One that comes while the configuration is read is heard as soon as the work begins.
+struct Interrupts {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> Result<Self> {
+        // Before tokio listens, or goose would take SIGINT away from it.
+        preflight_load::claim_interrupts();
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+        })
+    }
+}
+
+/// Moves an earlier report to `NAME.previous`: whoever looks for the report of a run that never wrote one must not find the
+/// verdict of another.
+fn set_aside(report: &Path) -> Result<()> {
+    // A pipe or a device holds no earlier report.
+    if !report.is_file() {
+        return Ok(());
+    }
+    let mut previous = report.as_os_str().to_owned();
+    previous.push(".previous");
+    std::fs::rename(report, &previous)
+        .with_context(|| format!("setting the earlier report `{}` aside", report.display()))
+}
+
 /// Does the work, and stops it on a signal or at the deadline. Says what stopped it.
 async fn watched(
     scope: &Scope,
+    mut interrupts: Interrupts,
     work: impl Future<Output = Vec<CheckResult>>,
-) -> Result<(Vec<CheckResult>, Option<String>)> {
-    // Before tokio listens, or goose would take SIGINT away from it.
-    preflight_load::claim_interrupts();
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+) -> (Vec<CheckResult>, Option<String>) {
     let deadline = scope.remaining();
     tokio::pin!(work);
     let by = tokio::select! {
-        results = &mut work => return Ok((results, None)),
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+        results = &mut work => return (results, None),
+        _ = interrupts.terminate.recv() => "SIGTERM",
+        _ = interrupts.interrupt.recv() => "SIGINT",
         _ = tokio::time::timeout(deadline, std::future::pending::<()>()) => "the deadline of the run",
     };
     output::complain(&format!("interrupted by {by}: removing what was created and writing the report"));
     scope.cancel();
-    Ok((work.await, Some(by.to_owned())))
+    (work.await, Some(by.to_owned()))
 }
 
 /// One result for each step: what ran, and what did not with the reason.
@@ -292,7 +322,7 @@ fn write(report: &Report, args: &RunArgs, style: Style) -> bool {
     written
 }
 
-fn warn_of_journals(state: &std::path::Path) {
+fn warn_of_journals(state: &Path) {
     let left = crate::cleanup::journals(state);
     if !left.is_empty() {
         output::complain(&format!(

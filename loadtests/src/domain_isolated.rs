@@ -9,8 +9,8 @@
 //! production itself, and an answer of EKS there means that customers already reach the new side.
 
 use crate::Env;
+use crate::ended::Side;
 use crate::http::{self, Connections, Told};
-use crate::ledger::Side;
 use crate::settings::{Method, Origin, Request, Served, Target};
 use preflight_core::{CannotTell, Check, Disruption, Entry, Evidence, Finding, Item, Levels, Meta, Reason, Run, Scope};
 use reqwest::Client;
@@ -28,8 +28,9 @@ pub(crate) const META: Meta = Meta {
              header that says so names ECS on the domain that ECS serves.",
     fails_when: "ECS answered a request to the isolated domain, or EKS answered one to the domain that ECS alone should \
                  serve (`production`).",
-    unknown_when: "The isolated domain does not answer; an answer names neither side; `production` is missing, or none of \
-                   its answers names ECS, so that nothing shows that the header can tell the sides apart.",
+    unknown_when: "The isolated domain does not answer; an answer names neither side, or EKS and something else; a cache \
+                   answered, as an `Age` above 0 or an `X-Cache` with `Hit` tells; `production` is missing, or none of its \
+                   answers names ECS, so that nothing shows that the header can tell the sides apart.",
     fix: "Point the isolated host name at the load balancer of the cluster alone (Route 53: one simple record, no weights), \
           give it a listener rule on its host header that forwards to the EKS target group alone, and let both sides set \
           the response header of `served`.",
@@ -85,14 +86,22 @@ async fn ask(client: &Client, target: &Target, origin: &Origin, scope: &Scope) -
 
 /// The first request of the mix that changes nothing, or the start page.
 fn harmless(target: &Target) -> Request {
-    let start_page =
-        || Request { method: Method::Get, path: "/".into(), weight: 1, body: None, headers: Default::default() };
+    let start_page = || Request {
+        method: Method::Get,
+        path: "/".into(),
+        weight: 1,
+        body: None,
+        headers: Default::default(),
+        expect: Default::default(),
+    };
     target.requests.iter().find(|request| request.method.changes_nothing()).cloned().unwrap_or_else(start_page)
 }
 
 fn assess(target: &Target, isolated: &[Told], control: Option<&[Told]>) -> Result<Vec<Finding>, CannotTell> {
     let Target { url, served, .. } = target;
-    let of = |all: &[Told], side| all.iter().filter(|told| told.side() == Some(side)).count();
+    // What a cache says was true of an earlier time.
+    let of =
+        |all: &[Told], side| all.iter().filter(|told| told.side() == Some(side) && told.cached().is_none()).count();
     let mut unmet = vec![];
     if of(isolated, Side::Ecs) > 0 {
         let observed = format!("ECS answered {} of {} requests to {url}", of(isolated, Side::Ecs), isolated.len());
@@ -123,6 +132,7 @@ fn assess(target: &Target, isolated: &[Told], control: Option<&[Told]>) -> Resul
     if !unmet.is_empty() {
         return Ok(unmet);
     }
+    no_cache(target, isolated, control)?;
     let answered = isolated.iter().filter(|told| told.side().is_some()).count();
     if answered == 0 {
         return Err(CannotTell::unreachable(format!("{url} did not answer: {}", words(served, isolated))));
@@ -152,6 +162,20 @@ fn assess(target: &Target, isolated: &[Told], control: Option<&[Told]>) -> Resul
             .with(evidence(url, served, isolated))
             .with(evidence(production, served, control)),
     ])
+}
+
+fn no_cache(target: &Target, isolated: &[Told], control: Option<&[Told]>) -> Result<(), CannotTell> {
+    for (origin, all) in [(Some(&target.url), Some(isolated)), (target.production.as_ref(), control)] {
+        if let (Some(origin), Some(all)) = (origin, all)
+            && let Some(header) = all.iter().find_map(Told::cached)
+        {
+            let text =
+                format!("a cache answered a request to {origin} (`{header}`), so not every answer is its side's own");
+            let advice = "Let the first GET or HEAD of `requests` ask for what is not cached";
+            return Err(CannotTell::new(Reason::ControlFailed, format!("{text}. {advice}")));
+        }
+    }
+    Ok(())
 }
 
 fn evidence(origin: &Origin, served: &Served, all: &[Told]) -> Evidence {
@@ -198,7 +222,11 @@ mod tests {
             Side::Ecs => Some("ecs".to_owned()),
             Side::Unknown => None,
         };
-        vec![Told::Answer { status: 200, side, value }; REQUESTS]
+        vec![Told::Answer { status: 200, side, value, cached: None }; REQUESTS]
+    }
+
+    fn of_a_cache(side: Side) -> Told {
+        Told::Answer { status: 200, side, value: None, cached: Some("x-cache: Hit".into()) }
     }
 
     fn with_one(mut all: Vec<Told>, told: Told) -> Vec<Told> {
@@ -247,6 +275,23 @@ mod tests {
         assert_eq!(reason(assess(&target(true), &gap, Some(&ecs))), Reason::InsufficientData);
         let silent = [Told::Nothing("connection refused".into()), Told::Nothing("connection refused".into())];
         assert_eq!(reason(assess(&target(true), &silent, Some(&ecs))), Reason::Unreachable);
+    }
+
+    #[test]
+    fn an_answer_of_a_cache_cannot_tell_on_either_domain() {
+        let (eks, ecs) = (answers(Side::Eks), answers(Side::Ecs));
+        for side in [Side::Eks, Side::Ecs, Side::Unknown] {
+            let cached = with_one(eks.clone(), of_a_cache(side));
+            let why = assess(&target(true), &cached, Some(&ecs)).unwrap_err();
+            assert_eq!(why.reason, Reason::ControlFailed);
+            assert!(why.detail.contains("https://eks.shop.test (`x-cache: Hit`)"), "{}", why.detail);
+            let why = assess(&target(true), &eks, Some(&with_one(ecs.clone(), of_a_cache(side)))).unwrap_err();
+            assert!(why.detail.contains("https://shop.test (`x-cache: Hit`)"), "{}", why.detail);
+        }
+        // What ECS itself answers is no matter of a cache.
+        let mut leak = with_one(eks, of_a_cache(Side::Eks));
+        leak[5] = ecs[0].clone();
+        assert!(!assess(&target(true), &leak, Some(&ecs)).unwrap()[0].met);
     }
 
     #[test]

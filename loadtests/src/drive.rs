@@ -13,12 +13,13 @@
 //! still does not make up for it with a burst.
 //!
 //! A load stops when the run is cancelled, when half of the answers are errors for three seconds, when one answer comes
-//! from the ECS side, and when its future is dropped; requests on their way are broken off.
+//! from the ECS side or from a cache, and when its future is dropped; requests on their way are broken off.
 
+use crate::ended::{Ended, Failure, Side};
 use crate::http::{self, Connections};
-use crate::ledger::{Ended, Failure, Ledger, Sample, Side, WATCHED_S};
+use crate::ledger::{Ledger, Sample, WATCHED_S};
 use crate::schedule::Schedule;
-use crate::settings::{IN_FLIGHT_MAX, Served, Target};
+use crate::settings::{self, Expect, IN_FLIGHT_MAX, Served, Target};
 use crate::shell::{self, Work};
 use goose::goose::{GooseRequest, GooseUser};
 use preflight_core::{CannotTell, Event, Reason, Scope};
@@ -47,7 +48,7 @@ const WATCH: Duration = Duration::from_millis(100);
 const WIND_DOWN: Duration = Duration::from_millis(1_200);
 
 /// Why a load ended before its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stopped {
     /// Half or more of the requests were errors.
     Errors {
@@ -60,6 +61,11 @@ pub(crate) enum Stopped {
     },
     /// The ECS side answered.
     ReachedEcs,
+    /// A cache answered.
+    ReachedCache {
+        /// The header that says so.
+        header: String,
+    },
     /// The run was cancelled.
     Interrupted,
 }
@@ -94,7 +100,12 @@ pub(crate) async fn drive(target: &Target, scope: &Scope) -> Result<Done, Cannot
         let _ = tokio::time::timeout(WIND_DOWN, &mut goose).await;
     }
     let ledger = std::mem::replace(&mut *attack.ledger(), Ledger::new());
-    let stopped = if ledger.by_ecs() > 0 { Some(Stopped::ReachedEcs) } else { stopped };
+    let stopped = match (stopped, ledger.cached.clone()) {
+        _ if ledger.by_ecs() > 0 => Some(Stopped::ReachedEcs),
+        (Some(Stopped::Interrupted), _) => Some(Stopped::Interrupted),
+        (_, Some(header)) => Some(Stopped::ReachedCache { header }),
+        (stopped, None) => stopped,
+    };
     Ok(Done { ledger, stopped })
 }
 
@@ -102,7 +113,7 @@ pub(crate) async fn drive(target: &Target, scope: &Scope) -> Result<Done, Cannot
 struct Attack {
     schedule: Schedule,
     next: AtomicU64,
-    requests: Vec<reqwest::Request>,
+    requests: Vec<(reqwest::Request, Expect)>,
     served: Served,
     client: Client,
     timeout: Duration,
@@ -115,8 +126,9 @@ struct Attack {
 
 impl Attack {
     fn new(target: &Target, run_id: &str) -> Result<Self, CannotTell> {
-        let requests: Result<Vec<_>, _> =
-            target.requests.iter().map(|request| http::prepare(&target.url, request, run_id)).collect();
+        let prepare =
+            |request: &settings::Request| Ok((http::prepare(&target.url, request, run_id)?, request.expect.clone()));
+        let requests: Result<Vec<_>, CannotTell> = target.requests.iter().map(prepare).collect();
         let schedule = target.schedule();
         let waiting = (target.rate * target.timeout_ms as f64 / 1_000.0).ceil() as u64;
         let users = (waiting.min(IN_FLIGHT_MAX) + SPARE_USERS).min(schedule.len().max(1)) as usize;
@@ -175,14 +187,20 @@ impl Attack {
     }
 
     async fn send(&self, user: &mut GooseUser, kind: usize) -> Ended {
-        let Some(request) = self.requests.get(kind).and_then(reqwest::Request::try_clone) else {
+        let kind = self.requests.get(kind).and_then(|(request, expect)| Some((request.try_clone()?, expect)));
+        let Some((request, expect)) = kind else {
             return Ended::Failed(Failure::Other);
         };
         let builder = RequestBuilder::from_parts(self.client.clone(), request);
         let request = GooseRequest::builder().name("load").set_request_builder(builder).build();
         let whole = async {
             match user.request(request).await.map(|sent| sent.response) {
-                Ok(Ok(response)) => http::finish(response, &self.served).await,
+                Ok(Ok(response)) => {
+                    if let Some(header) = http::cached(response.headers()) {
+                        self.ledger().cached.get_or_insert(header);
+                    }
+                    http::finish(response, &self.served, expect).await
+                }
                 Ok(Err(error)) => Ended::Failed(http::failure(&error)),
                 Err(_) => Ended::Failed(Failure::Other),
             }
@@ -207,6 +225,9 @@ impl Attack {
             }
             if ledger.by_ecs() > 0 {
                 return Stopped::ReachedEcs;
+            }
+            if let Some(header) = ledger.cached.clone() {
+                return Stopped::ReachedCache { header };
             }
             if let Some((ended, errors)) = ledger.mostly_errors(elapsed) {
                 return Stopped::Errors { ended, errors, after_s: elapsed.as_secs().max(WATCHED_S) };

@@ -1,9 +1,9 @@
 //! Requests, and which side answers them.
 
-use crate::ledger::{Ended, Failure, Side};
-use crate::settings::{Origin, RUN_HEADER, Request, Served, Target};
+use crate::ended::{Ended, Failure, Side, Verdict};
+use crate::settings::{Expect, Origin, RUN_HEADER, Request, Served, Target};
 use preflight_core::{CannotTell, Scope};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AGE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use std::time::Duration;
@@ -13,6 +13,8 @@ const BODY_BYTES_MAX: usize = 1_048_576;
 
 /// How long a single request may take that is no part of a load.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
 /// Whether connections are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,28 +63,94 @@ pub(crate) fn prepare(origin: &Origin, request: &Request, run_id: &str) -> Resul
     Ok(prepared)
 }
 
-/// The side that the headers of an answer name.
+/// The side that the headers of an answer name. One word of ECS is enough for ECS; EKS must stand alone.
 pub(crate) fn side(served: &Served, headers: &HeaderMap) -> Side {
-    match headers.get(&served.header).and_then(|value| value.to_str().ok()).map(str::trim) {
-        Some(value) if value.eq_ignore_ascii_case(served.eks.trim()) => Side::Eks,
-        Some(value) if value.eq_ignore_ascii_case(served.ecs.trim()) => Side::Ecs,
+    let of = |value: &str| match value.trim() {
+        value if value.eq_ignore_ascii_case(served.eks.trim()) => Side::Eks,
+        value if value.eq_ignore_ascii_case(served.ecs.trim()) => Side::Ecs,
         _ => Side::Unknown,
+    };
+    let values = headers.get_all(&served.header).iter().map(|value| value.to_str().unwrap_or_default());
+    // A proxy may join several headers into one.
+    let sides = values.flat_map(|value| match of(value) {
+        Side::Unknown => value.split(',').map(of).collect(),
+        known => vec![known],
+    });
+    let both = |one, other| match (one, other) {
+        (Side::Ecs, _) | (_, Side::Ecs) => Side::Ecs,
+        (Side::Eks, Side::Eks) => Side::Eks,
+        _ => Side::Unknown,
+    };
+    sides.reduce(both).unwrap_or(Side::Unknown)
+}
+
+/// The header that tells that a cache gave the answer.
+pub(crate) fn cached(headers: &HeaderMap) -> Option<String> {
+    let find = |name: HeaderName, tells: fn(&str) -> bool| {
+        let mut values = headers.get_all(&name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        values.find(|value| tells(value)).map(|value| format!("{name}: {value}"))
+    };
+    let aged = |value: &str| {
+        let is_above_0 =
+            |age: &str| age.bytes().all(|byte| byte.is_ascii_digit()) && age.bytes().any(|byte| byte != b'0');
+        value.split(',').any(|age| is_above_0(age.trim()))
+    };
+    find(AGE, aged).or_else(|| find(X_CACHE, |value| value.to_ascii_lowercase().contains("hit")))
+}
+
+/// Looks for a text in a body that comes in pieces.
+struct Search<'a> {
+    wanted: &'a [u8],
+    /// The end of what was seen, in which the text may have begun.
+    tail: Vec<u8>,
+    found: bool,
+}
+
+impl<'a> Search<'a> {
+    fn new(wanted: Option<&'a str>) -> Self {
+        let wanted = wanted.unwrap_or_default().as_bytes();
+        Self { wanted, tail: vec![], found: wanted.is_empty() }
+    }
+
+    fn look(&mut self, chunk: &[u8]) {
+        if self.found {
+            return;
+        }
+        self.tail.extend_from_slice(chunk);
+        self.found = self.tail.windows(self.wanted.len()).any(|window| window == self.wanted);
+        let seen = (self.tail.len() + 1).saturating_sub(self.wanted.len());
+        self.tail.drain(..seen);
     }
 }
 
 /// Reads a body to its end, so that the connection can be used again, but not without bound.
-pub(crate) async fn finish(mut response: Response, served: &Served) -> Ended {
+pub(crate) async fn finish(mut response: Response, served: &Served, expect: &Expect) -> Ended {
     let (status, side) = (response.status().as_u16(), side(served, response.headers()));
+    let mut search = Search::new(expect.body.as_deref());
     let mut bytes = 0;
-    loop {
+    let cut = loop {
         match response.chunk().await {
-            Ok(Some(chunk)) => bytes += chunk.len(),
-            Ok(None) => return Ended::Answered { status, side, cut: false },
+            Ok(Some(chunk)) => {
+                bytes += chunk.len();
+                search.look(&chunk);
+            }
+            Ok(None) => break false,
             Err(error) => return Ended::Failed(failure(&error)),
         }
         if bytes > BODY_BYTES_MAX {
-            return Ended::Answered { status, side, cut: true };
+            break true;
         }
+    };
+    Ended::Answered { status, side, verdict: verdict(expect, status, search.found), cut }
+}
+
+/// Whether an answer is the one that was expected. A redirect leads elsewhere, so it is none unless it was named.
+fn verdict(expect: &Expect, status: u16, found: bool) -> Verdict {
+    match expect.status {
+        Some(expected) if status != expected => Verdict::Status,
+        None if status >= 300 => Verdict::Status,
+        _ if !found => Verdict::Body,
+        _ => Verdict::Good,
     }
 }
 
@@ -111,8 +179,8 @@ pub(crate) fn cause(error: &reqwest::Error) -> String {
 /// What one request told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// An answer: its status, the side, the value of the header.
-    Answer { status: u16, side: Side, value: Option<String> },
+    /// An answer: its status, the side, the value of the header, and the header of a cache that gave it.
+    Answer { status: u16, side: Side, value: Option<String>, cached: Option<String> },
     /// No answer, and why.
     Nothing(String),
 }
@@ -121,6 +189,13 @@ impl Told {
     pub(crate) fn side(&self) -> Option<Side> {
         match self {
             Self::Answer { side, .. } => Some(*side),
+            Self::Nothing(_) => None,
+        }
+    }
+
+    pub(crate) fn cached(&self) -> Option<&str> {
+        match self {
+            Self::Answer { cached, .. } => cached.as_deref(),
             Self::Nothing(_) => None,
         }
     }
@@ -140,26 +215,111 @@ pub(crate) async fn probe(
         Ok(Ok(response)) => Told::Answer {
             status: response.status().as_u16(),
             side: side(served, response.headers()),
-            value: response.headers().get(&served.header).map(|value| String::from_utf8_lossy(value.as_bytes()).into()),
+            value: value(served, response.headers()),
+            cached: cached(response.headers()),
         },
     })
+}
+
+/// Everything that the header of a side says.
+fn value(served: &Served, headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(&served.header).iter();
+    let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    (!values.is_empty()).then(|| values.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn headers(all: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in all {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    fn served() -> Served {
+        Served { header: "X-Served-By".into(), eks: "eks".into(), ecs: "ecs".into() }
+    }
+
     #[test]
     fn the_side_is_told_by_the_header_alone() {
-        let served = Served { header: "X-Served-By".into(), eks: "eks".into(), ecs: "ecs".into() };
-        let of = |value: &'static str| {
-            side(
-                &served,
-                &HeaderMap::from_iter([(HeaderName::from_static("x-served-by"), HeaderValue::from_static(value))]),
-            )
-        };
+        let served = served();
+        let of = |value: &'static str| side(&served, &headers(&[("x-served-by", value)]));
         assert_eq!((of("EKS "), of("ecs"), of("eks-2")), (Side::Eks, Side::Ecs, Side::Unknown));
         assert_eq!(side(&served, &HeaderMap::new()), Side::Unknown);
+    }
+
+    #[test]
+    fn several_headers_name_ecs_if_one_does_and_eks_only_together() {
+        let of = |values: &[&'static str]| {
+            let all: Vec<_> = values.iter().map(|value| ("x-served-by", *value)).collect();
+            side(&served(), &headers(&all))
+        };
+        for ecs in [&["eks", "ecs"][..], &["ecs", "eks"], &["cache-7", "ecs"], &["eks, ecs"], &["a, ECS", "eks"]] {
+            assert_eq!(of(ecs), Side::Ecs, "{ecs:?}");
+        }
+        assert_eq!((of(&["eks", "EKS"]), of(&["eks, eks"])), (Side::Eks, Side::Eks));
+        for unknown in [&["eks", "cache-7"][..], &["cache-7", "eks"], &["eks, cache-7"], &["eks", ""]] {
+            assert_eq!(of(unknown), Side::Unknown, "{unknown:?}");
+        }
+        assert_eq!(value(&served(), &headers(&[("x-served-by", "eks"), ("x-served-by", "b")])).unwrap(), "eks, b");
+        let odd = Served { eks: "eks, blue".into(), ..served() };
+        assert_eq!(side(&odd, &headers(&[("x-served-by", "eks, blue")])), Side::Eks);
+    }
+
+    #[test]
+    fn a_cache_is_told_by_its_headers() {
+        let of = |name, value| cached(&headers(&[(name, value)]));
+        for (name, value) in [
+            ("age", "1"),
+            ("age", "99999999999999999999999"),
+            ("x-cache", "Hit from cloudfront"),
+            ("x-cache", "RefreshHit from cloudfront"),
+            ("x-cache", "MISS, HIT"),
+            ("x-cache", "tcp_hit"),
+        ] {
+            assert_eq!(of(name, value), Some(format!("{name}: {value}")));
+        }
+        for (name, value) in
+            [("age", "0"), ("age", ""), ("age", "old"), ("x-cache", "Miss from cloudfront"), ("etag", "1")]
+        {
+            assert_eq!(of(name, value), None, "{name}: {value}");
+        }
+        let second = headers(&[("age", "0"), ("x-cache", "MISS"), ("x-cache", "HIT")]);
+        assert_eq!(cached(&second).unwrap(), "x-cache: HIT");
+    }
+
+    #[test]
+    fn a_good_answer_has_the_expected_status_and_text() {
+        let expect = |status| Expect { status, body: None };
+        for (status, verdicts) in [
+            (200, [Verdict::Good, Verdict::Status]),
+            (302, [Verdict::Status, Verdict::Good]),
+            (304, [Verdict::Status, Verdict::Status]),
+            (500, [Verdict::Status, Verdict::Status]),
+        ] {
+            assert_eq!(
+                [None, Some(302)].map(|expected| verdict(&expect(expected), status, true)),
+                verdicts,
+                "{status}"
+            );
+        }
+        assert_eq!(verdict(&expect(None), 200, false), Verdict::Body);
+    }
+
+    #[test]
+    fn a_text_is_found_across_pieces() {
+        let found = |wanted, pieces: &[&str]| {
+            let mut search = Search::new(wanted);
+            pieces.iter().for_each(|piece| search.look(piece.as_bytes()));
+            search.found
+        };
+        assert!(found(Some("orders"), &["{\"or", "d", "ers\":[]}"]));
+        assert!(found(Some("o"), &["", "o"]) && found(None, &[]));
+        assert!(!found(Some("orders"), &["order", " s"]) && !found(Some("orders"), &[]));
     }
 
     #[test]

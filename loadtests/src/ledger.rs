@@ -5,6 +5,7 @@
 //! those that succeeded, and those that timed out, which took at least so long. Other errors do not belong there, because
 //! a server that refuses at once would look fast; they are counted.
 
+use crate::ended::{Counters, Ended, Failure};
 use base64::Engine;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2Serializer};
@@ -21,48 +22,6 @@ pub(crate) const WATCHED_S: u64 = 3;
 /// Fewer endings than this within the watched seconds say nothing.
 const WATCHED_MIN: u64 = 10;
 
-/// Which side answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// The new one.
-    Eks,
-    /// The old one.
-    Ecs,
-    /// The answer does not tell.
-    Unknown,
-}
-
-/// Why a request has no whole answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// Not within the time limit.
-    Timeout,
-    /// There was no connection.
-    Connect,
-    /// The connection ended in the middle.
-    Broken,
-    /// Something else.
-    Other,
-}
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// With a whole answer; `cut` if its body was longer than what is read.
-    Answered { status: u16, side: Side, cut: bool },
-    /// Without.
-    Failed(Failure),
-}
-
-impl Ended {
-    fn is_error(self) -> bool {
-        match self {
-            Self::Answered { status, .. } => status >= 400,
-            Self::Failed(_) => true,
-        }
-    }
-}
-
 /// One request that ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
@@ -76,99 +35,6 @@ pub(crate) struct Sample {
     pub(crate) ended: Ended,
     /// Whether it counts; the warm-up does not.
     pub(crate) counts: bool,
-}
-
-/// Numbers of requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counters {
-    /// By the first digit of the status: 1xx to 5xx.
-    pub(crate) status: [u64; 5],
-    /// Without a whole answer in time.
-    pub(crate) timeouts: u64,
-    /// Without a connection.
-    pub(crate) connect: u64,
-    /// Whose connection ended in the middle.
-    pub(crate) broken: u64,
-    /// Failed otherwise.
-    pub(crate) other: u64,
-    /// Answers of the EKS side.
-    pub(crate) eks: u64,
-    /// Answers of the ECS side.
-    pub(crate) ecs: u64,
-    /// Answers without an error that do not tell their side.
-    pub(crate) unknown: u64,
-    /// Bodies that were not read to their end.
-    pub(crate) cut: u64,
-}
-
-impl Counters {
-    fn count(&mut self, ended: Ended) {
-        match ended {
-            Ended::Answered { status, side, cut } => {
-                self.status[usize::from((status / 100).clamp(1, 5)) - 1] += 1;
-                self.cut += u64::from(cut);
-                match side {
-                    Side::Eks => self.eks += 1,
-                    Side::Ecs => self.ecs += 1,
-                    // What a load balancer says in place of a server carries no header.
-                    Side::Unknown => self.unknown += u64::from(!ended.is_error()),
-                }
-            }
-            Ended::Failed(Failure::Timeout) => self.timeouts += 1,
-            Ended::Failed(Failure::Connect) => self.connect += 1,
-            Ended::Failed(Failure::Broken) => self.broken += 1,
-            Ended::Failed(Failure::Other) => self.other += 1,
-        }
-    }
-
-    /// Requests that ended.
-    pub(crate) fn ended(&self) -> u64 {
-        self.status.iter().sum::<u64>() + self.timeouts + self.connect + self.broken + self.other
-    }
-
-    /// Those that ended badly.
-    pub(crate) fn errors(&self) -> u64 {
-        self.status[3] + self.status[4] + self.timeouts + self.connect + self.broken + self.other
-    }
-
-    /// The errors by kind, in words.
-    pub(crate) fn errors_in_words(&self) -> String {
-        let kinds = [
-            (self.status[3], "answered 4xx"),
-            (self.status[4], "answered 5xx"),
-            (self.timeouts, "timed out"),
-            (self.connect, "got no connection"),
-            (self.broken, "lost their connection"),
-            (self.other, "failed otherwise"),
-        ];
-        let words: Vec<String> =
-            kinds.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
-        words.join(", ")
-    }
-
-    fn merge(&mut self, other: &Self) {
-        for (own, more) in self.status.iter_mut().zip(other.status) {
-            *own += more;
-        }
-        self.timeouts += other.timeouts;
-        self.connect += other.connect;
-        self.broken += other.broken;
-        self.other += other.other;
-        self.eks += other.eks;
-        self.ecs += other.ecs;
-        self.unknown += other.unknown;
-        self.cut += other.cut;
-    }
-
-    fn json(&self) -> Value {
-        let [informational, success, redirection, client_error, server_error] = self.status;
-        json!({
-            "1xx": informational, "2xx": success, "3xx": redirection, "4xx": client_error, "5xx": server_error,
-            "timeout": self.timeouts, "connect": self.connect, "broken": self.broken, "other": self.other,
-            "errors": self.errors(), "ended": self.ended(),
-            "servedByEks": self.eks, "servedByEcs": self.ecs, "servedByUnknown": self.unknown, "bodiesCut": self.cut,
-        })
-    }
 }
 
 /// Counters and histograms of some requests.
@@ -247,6 +113,8 @@ pub(crate) struct Ledger {
     pub(crate) missed: u64,
     /// Requests that were broken off because the load was stopped.
     pub(crate) cut_off: u64,
+    /// The header of the first answer that a cache gave, warm-up included.
+    pub(crate) cached: Option<String>,
 }
 
 impl Ledger {
@@ -260,6 +128,7 @@ impl Ledger {
             recent: VecDeque::new(),
             missed: 0,
             cut_off: 0,
+            cached: None,
         }
     }
 
@@ -349,6 +218,7 @@ impl Ledger {
             "warmup": self.warmup.json(),
             "missed": self.missed,
             "cutOff": self.cut_off,
+            "cached": self.cached,
             "intervals": intervals,
             "shards": { "expected": 1, "present": 1 },
         })
@@ -380,9 +250,10 @@ fn millis(micros: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ended::{Side, Verdict};
     use proptest::prelude::*;
 
-    const OK: Ended = Ended::Answered { status: 200, side: Side::Eks, cut: false };
+    const OK: Ended = Ended::Answered { status: 200, side: Side::Eks, verdict: Verdict::Good, cut: false };
 
     fn sample(at_ms: u64, latency_ms: u64, ended: Ended) -> Sample {
         let ms = Duration::from_millis;
@@ -393,7 +264,11 @@ mod tests {
     fn refusals_are_counted_and_do_not_make_the_server_look_fast() {
         let mut tally = Tally::new();
         for _ in 0..99 {
-            tally.record(&sample(0, 1, Ended::Answered { status: 503, side: Side::Unknown, cut: false }));
+            tally.record(&sample(
+                0,
+                1,
+                Ended::Answered { status: 503, side: Side::Unknown, verdict: Verdict::Status, cut: false },
+            ));
         }
         tally.record(&sample(0, 900, OK));
         tally.record(&sample(0, 2_000, Ended::Failed(Failure::Timeout)));
@@ -402,6 +277,27 @@ mod tests {
         assert!(tally.latency_ms(1.0) >= 2_000.0);
         assert_eq!(tally.counters.errors_in_words(), "99 answered 5xx, 1 timed out");
         assert_eq!(tally.counters.unknown, 0);
+    }
+
+    #[test]
+    fn an_answer_is_an_error_by_what_was_expected_and_not_by_its_number() {
+        let answer = |status, verdict| Ended::Answered { status, side: Side::Eks, verdict, cut: false };
+        let mut tally = Tally::new();
+        for ended in [
+            answer(404, Verdict::Good),
+            answer(304, Verdict::Status),
+            answer(200, Verdict::Status),
+            answer(200, Verdict::Body),
+        ] {
+            tally.record(&sample(0, 1, ended));
+        }
+        let mut twice = tally.clone();
+        twice.merge(&tally);
+        assert_eq!((twice.samples(), twice.counters.errors(), twice.counters.ended()), (2, 6, 8));
+        assert_eq!(
+            tally.counters.errors_in_words(),
+            "1 answered 2xx with another status than expected, 1 answered 3xx, 1 answered without the expected text"
+        );
     }
 
     #[test]
@@ -431,7 +327,11 @@ mod tests {
     fn seconds_are_told_one_by_one_and_histograms_can_be_read_again() {
         let mut ledger = Ledger::new();
         ledger.record(&sample(200, 10, OK));
-        ledger.record(&sample(300, 20, Ended::Answered { status: 500, side: Side::Eks, cut: false }));
+        ledger.record(&sample(
+            300,
+            20,
+            Ended::Answered { status: 500, side: Side::Eks, verdict: Verdict::Status, cut: false },
+        ));
         ledger.record(&sample(2_500, 30, OK));
         // One that ends in a second that is over counts to the present one.
         ledger.record(&sample(900, 40, OK));

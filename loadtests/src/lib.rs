@@ -9,6 +9,7 @@
 
 mod domain_isolated;
 mod drive;
+mod ended;
 mod http;
 mod ledger;
 mod schedule;

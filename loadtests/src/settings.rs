@@ -22,6 +22,8 @@ const TIMEOUT_MS: (u64, u64) = (50, 30_000);
 const WEIGHT: (u32, u32) = (1, 1_000);
 const REQUESTS_MAX: usize = 50;
 const BODY_BYTES_MAX: usize = 1_048_576;
+const EXPECT_STATUS: (u16, u16) = (200, 599);
+const EXPECT_BODY_BYTES_MAX: usize = 1_024;
 
 /// Which isolated domains are loaded, how, and what they must keep.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -98,6 +100,19 @@ pub struct Request {
     /// Headers; their values are secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
+    /// What a good answer looks like.
+    #[serde(default)]
+    pub expect: Expect,
+}
+
+/// What a good answer looks like; any other is an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Expect {
+    /// Its status, from 200 to 599. Absent: any below 300.
+    pub status: Option<u16>,
+    /// A text that its body contains within the first MiB; 1 to 1024 bytes.
+    pub body: Option<String>,
 }
 
 /// A method.
@@ -143,7 +158,7 @@ pub struct Slo {
     pub p95_ms: Option<u64>,
     /// 99 of 100 are.
     pub p99_ms: Option<u64>,
-    /// At most so many of 100 requests end without an answer or with status 400 and above. Absent: 1.
+    /// At most so many of 100 requests end without an answer or with another than `expect` says. Absent: 1.
     pub max_error_percent: Option<f64>,
 }
 
@@ -350,6 +365,7 @@ impl Request {
         if self.body.as_ref().is_some_and(|body| body.len() > BODY_BYTES_MAX) {
             problems.add(".body", format!("longer than {BODY_BYTES_MAX} bytes"));
         }
+        self.expect_problems(problems);
         for (name, value) in &self.headers {
             let key = format!(".headers.{name}");
             if name.parse::<HeaderName>().is_err() {
@@ -359,6 +375,21 @@ impl Request {
             }
             if HeaderValue::from_str(value.reveal()).is_err() {
                 problems.add(&key, "its value cannot stand in a header");
+            }
+        }
+    }
+
+    fn expect_problems(&self, problems: &mut Problems<'_>) {
+        if let Some(status) = self.expect.status {
+            problems.range(".expect.status", status, EXPECT_STATUS);
+        }
+        if let Some(body) = &self.expect.body {
+            if body.is_empty() || body.len() > EXPECT_BODY_BYTES_MAX {
+                problems
+                    .add(".expect.body", format!("expected 1 to {EXPECT_BODY_BYTES_MAX} bytes, got {}", body.len()));
+            }
+            if self.method == Method::Head || matches!(self.expect.status, Some(204 | 304)) {
+                problems.add(".expect.body", "answers to HEAD and those with status 204 or 304 have no body");
             }
         }
     }
@@ -426,6 +457,26 @@ mod tests {
         one(|it| it["requests"][0]["path"] = json!("https://shop.test/"), ".requests[0].path");
         one(|it| it["requests"][0]["headers"]["Host"] = json!("shop.test"), ".requests[0].headers.Host");
         one(|it| it["requests"][0]["headers"]["x"] = json!("a\nb"), ".requests[0].headers.x");
+        one(|it| it["requests"][0]["expect"] = json!({ "status": 199 }), ".requests[0].expect.status");
+        one(|it| it["requests"][0]["expect"] = json!({ "status": 600 }), ".requests[0].expect.status");
+        one(|it| it["requests"][0]["expect"] = json!({ "body": "" }), ".requests[0].expect.body");
+        one(|it| it["requests"][0]["expect"] = json!({ "body": "a".repeat(1_025) }), ".requests[0].expect.body");
+        one(|it| it["requests"][0]["expect"] = json!({ "body": "a", "status": 204 }), ".requests[0].expect.body");
+        one(
+            |it| {
+                it["requests"][0]["method"] = json!("HEAD");
+                it["requests"][0]["expect"] = json!({ "body": "a" });
+            },
+            ".requests[0].expect.body",
+        );
+    }
+
+    #[test]
+    fn an_expectation_within_its_bounds_is_read() {
+        let settings =
+            read(|it| it["requests"][0]["expect"] = json!({ "status": 302, "body": "a".repeat(1_024) })).unwrap();
+        assert_eq!((settings.problems(), settings.targets[0].requests[0].expect.status), (vec![], Some(302)));
+        assert!(read(|it| it["requests"][0]["expect"] = json!({ "header": "x" })).is_err());
     }
 
     #[test]

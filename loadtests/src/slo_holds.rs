@@ -6,7 +6,8 @@
 //! would have waited.
 //!
 //! Each kind of request is first sent once and must be answered by EKS, so that the load never goes to ECS. During the
-//! load every answer is looked at; the first one from ECS stops it.
+//! load every answer is looked at; the first one from ECS stops it. So does the first one of a cache: what that answers,
+//! EKS does not have to.
 //!
 //! A percentile needs samples beyond it: ten of them, which makes 100 requests for p50, 200 for p95 and 1000 for p99. The
 //! verdict compares the percentile itself, without an interval of confidence: a limit that is kept by a hair may not be
@@ -14,8 +15,9 @@
 
 use crate::Env;
 use crate::drive::{self, LATE_MAX, Stopped};
+use crate::ended::Side;
 use crate::http::{self, Connections, Told};
-use crate::ledger::{Side, Tally, WATCHED_S};
+use crate::ledger::{Tally, WATCHED_S};
 use crate::settings::Target;
 use preflight_core::{
     CannotTell, Check, Disruption, Entry, Event, Evidence, Finding, Item, Levels, Meta, Phase, Reason, Run, Scope,
@@ -40,13 +42,13 @@ pub(crate) const META: Meta = Meta {
              each percentile of the latency, counted from the intended start to the end of the body, and the share of \
              errors stayed within the objectives.",
     fails_when: "A percentile or the share of errors is beyond its objective, or at least half of the requests were errors \
-                 for 3 seconds, which also ends the load early. An error is a status of 400 or above or no whole answer in \
-                 time.",
+                 for 3 seconds, which also ends the load early. An error is a status of 300 or above, or another than \
+                 `expect.status` where that is given, a body without `expect.body`, or no whole answer in time.",
     unknown_when: "The isolated domain does not answer, or an answer does not name EKS (then no load is sent, or it is \
-                   stopped); the generator did not keep up: a percentile of its own lateness is above 10 ms and above 5 % of \
-                   the objective for the same percentile of the latency, or a start was 250 ms late and left out (what the \
-                   server itself refused counts nevertheless); too few requests: below 100, for \
-                   p95 below 200, for p99 below 1000.",
+                   stopped); a cache answered, as an `Age` above 0 or an `X-Cache` with `Hit` tells (likewise); the \
+                   generator did not keep up: a percentile of its own lateness is above 10 ms and above 5 % of the objective \
+                   for the same percentile of the latency, or a start was 250 ms late and left out (what the server itself \
+                   refused counts nevertheless); too few requests: below 100, for p95 below 200, for p99 below 1000.",
     fix: "Look at what the seconds with the slowest answers have in common: CPU throttling, too few replicas, connection \
           pools, the autoscaler's delay. Raise what is short, or correct the objective, and run again.",
     permissions: &[],
@@ -104,11 +106,14 @@ async fn ask(target: &Target, scope: &Scope) -> Result<Vec<(String, Told)>, Cann
 fn reaches_eks(all: &[(String, Told)]) -> Result<(), CannotTell> {
     for (request, told) in all {
         match told {
-            Told::Answer { side: Side::Eks, .. } => {}
             Told::Answer { side: Side::Ecs, .. } => {
                 let text = format!("ECS answered `{request}`; no load was sent. See load.domain-isolated");
                 return Err(CannotTell::prerequisite(text));
             }
+            Told::Answer { cached: Some(header), .. } => {
+                return Err(of_a_cache(&format!("`{request}`"), header, "no load was sent"));
+            }
+            Told::Answer { side: Side::Eks, .. } => {}
             Told::Answer { status, side: Side::Unknown, .. } => {
                 let text = format!("the answer to `{request}` ({status}) names no side; no load was sent");
                 return Err(CannotTell::prerequisite(text));
@@ -121,6 +126,12 @@ fn reaches_eks(all: &[(String, Told)]) -> Result<(), CannotTell> {
     Ok(())
 }
 
+/// A cache hides whether the service behind it holds.
+fn of_a_cache(request: &str, header: &str, so: &str) -> CannotTell {
+    let text = format!("a cache answered {request} (`{header}`), not EKS itself; {so}. Request what is not cached");
+    CannotTell::new(Reason::ControlFailed, text)
+}
+
 /// What a load showed.
 struct Seen<'a> {
     total: &'a Tally,
@@ -130,13 +141,16 @@ struct Seen<'a> {
 }
 
 fn assess(target: &Target, seen: &Seen<'_>) -> Result<Vec<Finding>, CannotTell> {
-    match seen.stopped {
+    match &seen.stopped {
         Some(Stopped::Interrupted) => {
             return Err(CannotTell::new(Reason::Interrupted, "the load was stopped before its time"));
         }
         Some(Stopped::ReachedEcs) => {
             let text = format!("ECS answered a request to {}; the load was stopped at once", target.url);
             return Err(CannotTell::prerequisite(format!("{text}. See load.domain-isolated")));
+        }
+        Some(Stopped::ReachedCache { header }) => {
+            return Err(of_a_cache(&format!("a request to {}", target.url), header, "the load was stopped"));
         }
         Some(Stopped::Errors { .. }) | None => {}
     }
@@ -201,9 +215,8 @@ fn kept_up(target: &Target, seen: &Seen<'_>) -> Result<(), CannotTell> {
 /// Whether the server's own refusals are beyond the objective. A late generator is no excuse for those.
 fn refused(target: &Target, seen: &Seen<'_>) -> bool {
     let counters = &seen.total.counters;
-    let [.., client_errors, server_errors] = counters.status;
     let many = counters.ended() >= SAMPLES_MIN || seen.stopped.is_some();
-    many && (client_errors + server_errors) as f64 * 100.0 > target.slo.error_percent() * counters.ended() as f64
+    many && counters.refusals() as f64 * 100.0 > target.slo.error_percent() * counters.ended() as f64
 }
 
 fn of_errors(target: &Target, seen: &Seen<'_>) -> Finding {
@@ -263,11 +276,12 @@ fn enough(target: &Target, samples: u64, what: &str) -> Result<(), CannotTell> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Ended, Failure, Sample};
+    use crate::ended::{Ended, Failure, Verdict};
+    use crate::ledger::Sample;
     use std::time::Duration;
 
-    const OK: Ended = Ended::Answered { status: 200, side: Side::Eks, cut: false };
-    const BAD: Ended = Ended::Answered { status: 503, side: Side::Eks, cut: false };
+    const OK: Ended = Ended::Answered { status: 200, side: Side::Eks, verdict: Verdict::Good, cut: false };
+    const BAD: Ended = Ended::Answered { status: 503, side: Side::Eks, verdict: Verdict::Status, cut: false };
 
     fn target() -> Target {
         serde_json::from_value(serde_json::json!({
@@ -365,12 +379,14 @@ mod tests {
 
     #[test]
     fn answers_of_the_other_side_or_of_none_cannot_tell() {
-        let unknown = Ended::Answered { status: 200, side: Side::Unknown, cut: false };
+        let unknown = Ended::Answered { status: 200, side: Side::Unknown, verdict: Verdict::Good, cut: false };
         assert_eq!(judged(&[(2_000, 20, OK), (1, 20, unknown)]).unwrap_err().reason, Reason::ControlFailed);
         let total = tally(&[(2_000, 20, OK)], 1);
-        for (stopped, reason) in
-            [(Stopped::ReachedEcs, Reason::PrerequisiteFailed), (Stopped::Interrupted, Reason::Interrupted)]
-        {
+        for (stopped, reason) in [
+            (Stopped::ReachedEcs, Reason::PrerequisiteFailed),
+            (Stopped::ReachedCache { header: "age: 7".into() }, Reason::ControlFailed),
+            (Stopped::Interrupted, Reason::Interrupted),
+        ] {
             let seen = Seen { total: &total, missed: 0, cut_off: 0, stopped: Some(stopped) };
             assert_eq!(assess(&target(), &seen).unwrap_err().reason, reason);
         }
@@ -378,11 +394,18 @@ mod tests {
 
     #[test]
     fn only_a_domain_that_eks_answers_is_loaded() {
-        let answer = |side| ("GET /".to_owned(), Told::Answer { status: 200, side, value: None });
+        let answer = |side| ("GET /".to_owned(), Told::Answer { status: 200, side, value: None, cached: None });
         assert_eq!(reaches_eks(&[answer(Side::Eks)]), Ok(()));
         let reason = |told| reaches_eks(&[answer(Side::Eks), told]).unwrap_err().reason;
         assert_eq!(reason(answer(Side::Ecs)), Reason::PrerequisiteFailed);
         assert_eq!(reason(answer(Side::Unknown)), Reason::PrerequisiteFailed);
+        let cached = |side| {
+            let cached = Some("age: 7".to_owned());
+            ("GET /".to_owned(), Told::Answer { status: 200, side, value: None, cached })
+        };
+        assert_eq!(reason(cached(Side::Eks)), Reason::ControlFailed);
+        assert!(reaches_eks(&[cached(Side::Unknown)]).unwrap_err().detail.contains("`age: 7`"));
+        assert_eq!(reason(cached(Side::Ecs)), Reason::PrerequisiteFailed);
         assert_eq!(reason(("GET /".to_owned(), Told::Nothing("refused".into()))), Reason::Unreachable);
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn render(view: &View<'_>) -> String {
             "extra": {
                 "verdict": view.verdict,
                 "because": view.because,
+                "excluded": report.plan.excluded,
                 "run": run.id,
                 "notAfter": run.not_after,
                 "transition": report.subject.transition,

@@ -16,7 +16,7 @@
 
 use super::clean::{clean, disobeyed, one_line};
 use super::view::{Case, Gate, Kind, Names, View};
-use preflight_report::{Outcome, Timestamp};
+use preflight_report::{Excluded, Outcome, Timestamp};
 use std::fmt::Write;
 
 pub(super) fn render(view: &View<'_>) -> String {
@@ -34,6 +34,10 @@ pub(super) fn render(view: &View<'_>) -> String {
             cases: cases.iter().map(|case| of_result(case, &mut names)).collect(),
         })
         .collect();
+    let excluded: Vec<TestCase> = view.report.plan.excluded.iter().map(|one| of_excluded(one, &mut names)).collect();
+    if !excluded.is_empty() {
+        suites.push(Suite { name: "not in the plan".to_owned(), cases: excluded });
+    }
     suites.push(Suite { name: "gate".to_owned(), cases: gates.into() });
     document(view, &suites)
 }
@@ -78,6 +82,17 @@ fn of_result(case: &Case<'_>, names: &mut Names) -> TestCase {
         child,
         message: format!("{}: {observed}", case.state()),
         text: case.text(),
+    }
+}
+
+fn of_excluded(one: &Excluded, names: &mut Names) -> TestCase {
+    TestCase {
+        class: one.check.clone(),
+        name: names.unique(one_line(&format!("{} ({})", one.check, one.subject))),
+        duration_ms: 0,
+        child: Child::Skipped,
+        message: format!("not in the plan: {}", one_line(&one.reason)),
+        text: one.reason.clone(),
     }
 }
 

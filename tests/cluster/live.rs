@@ -1,6 +1,6 @@
 //! A cluster to test in, and for each test a namespace of its own that is always removed.
 
-use crate::tool::{Ran, World};
+use crate::tool::World;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 
 /// How long a condition is waited for.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -179,13 +179,4 @@ impl Place {
         })
         .await;
     }
-}
-
-/// The only result of a report.
-#[track_caller]
-pub(crate) fn only_result(world: &World, ran: &Ran) -> Value {
-    let report = world.report();
-    let results = report["results"].as_array().unwrap();
-    assert_eq!(results.len(), 1, "{ran:?}");
-    results[0].clone()
 }

@@ -1,6 +1,8 @@
 //! Pods run for real: what later tests of Jobs, probes and autoscalers stand on.
 
 use crate::live::{Place, image, live, wait};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -52,5 +54,28 @@ fn a_job_ends_as_its_exit_code_and_its_failure_policy_say() {
         assert_eq!(job_ends(&place, &image, "0").await.0, "Complete");
         let failed = ("Failed".to_owned(), Some("PodFailurePolicy".to_owned()));
         assert_eq!(job_ends(&place, &image, "10").await, failed);
+    });
+}
+
+#[test]
+fn an_autoscaler_scales_a_busy_deployment() {
+    live(|place| async move {
+        let Some(image) = image() else { return };
+        let labels = json!({"app": "busy"});
+        let mut pod = restricted(&image, &["burn"]);
+        pod["restartPolicy"] = json!("Always");
+        pod["containers"][0]["resources"] = json!({"requests": {"cpu": "50m"}, "limits": {"cpu": "100m"}});
+        let template = json!({"metadata": {"labels": labels}, "spec": pod});
+        let spec = json!({"selector": {"matchLabels": labels}, "template": template});
+        place.create::<Deployment>(json!({"metadata": {"name": "busy"}, "spec": spec})).await;
+        let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "busy"});
+        let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}});
+        let spec = json!({"scaleTargetRef": target, "maxReplicas": 2, "metrics": [metric]});
+        place.create::<HorizontalPodAutoscaler>(json!({"metadata": {"name": "busy"}, "spec": spec})).await;
+        let scaled = wait("the second replica", || async {
+            let status = place.api::<Deployment>().get("busy").await.unwrap().status?;
+            (status.ready_replicas? == 2).then_some(())
+        });
+        scaled.await;
     });
 }

@@ -39,6 +39,7 @@ pub(crate) const PERMISSIONS: &[Permission] = &[
     },
     Permission::Aws { action: "sqs:SendMessage" },
     Permission::Aws { action: "sqs:GetQueueAttributes" },
+    Permission::Aws { action: "sqs:GetQueueUrl" },
     Permission::Aws { action: "sqs:ReceiveMessage" },
     Permission::Aws { action: "sqs:DeleteMessage" },
     Permission::Aws { action: "sqs:ChangeMessageVisibility" },

@@ -22,6 +22,7 @@ mod removal;
 pub mod schedule;
 mod session;
 pub mod settings;
+mod shape;
 pub mod store;
 pub mod template;
 mod trial;

@@ -81,11 +81,14 @@ pub(crate) async fn take_away(subject: &Subject, keys: &[String], quiet: Duratio
             // Without it nobody tells what consumers hold, and the quiet time has to do.
             drop(lever.prepare().await);
         }
+        let followed = lever.follow_dead_letters().await;
         let mut stores = Vec::new();
         for effect in &subject.consumer.effects {
             stores.push(effect.open(&subject.env).await.map_err(|error| error.to_string())?);
         }
-        until_clean(lever.as_ref(), &mut stores, keys, quiet, &mut left).await
+        until_clean(lever.as_ref(), &mut stores, keys, quiet, &mut left).await?;
+        // Said at the end, so that everything else is gone then.
+        followed.map_err(|error| error.to_string())
     };
     left.problem = match tokio::time::timeout(limit, removing).await {
         Ok(Ok(())) => None,

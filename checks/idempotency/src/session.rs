@@ -95,6 +95,7 @@ impl<'a> Session<'a> {
         }
         let mut lever = subject.consumer.broker.open(&subject.env).await?;
         scope.within(CALL_LIMIT, "asking the broker", lever.prepare()).await??;
+        scope.within(CALL_LIMIT, "following dead letters", lever.follow_dead_letters()).await??;
         let mut stores = Vec::new();
         for effect in &subject.consumer.effects {
             stores.push(effect.open(&subject.env).await?);

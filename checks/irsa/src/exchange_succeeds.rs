@@ -32,9 +32,10 @@ pub(crate) const META: Meta = Meta {
     proves: "A token that the cluster makes for the ServiceAccount has the right issuer, subject and audience, STS takes it, \
              and the credentials it returns are the expected role.",
     fails_when: "The ServiceAccount does not exist, the token has other claims, STS refuses it for a fault of issuer, \
-                 provider, role or region, or the credentials are another role.",
+                 provider, role or region, the credentials are another role, or the role is in another account \
+                 than the configured one and is not expected by name.",
     unknown_when: "The cluster gives no token; STS throttles, errs or cannot be reached; STS refuses the request for a reason \
-                   that pods would not meet.",
+                   that pods would not meet; the cluster is not the configured one.",
     fix: "The finding names the link that is broken: provider, audience, keys, trust policy or region.",
     permissions: &[
         Permission::Kubernetes { verb: "get", group: "", resource: "serviceaccounts" },
@@ -95,7 +96,15 @@ impl Check for Exchange {
                 let role = chosen.role.escape_debug();
                 CannotTell::prerequisite(format!("`{role}` ({}) is not the ARN of a role: {why}", chosen.at))
             })?;
+            if let Some(finding) = self.foreign(&role) {
+                return Ok(vec![finding]);
+            }
             let issuer = self.subject.live.issuer(scope).await;
+            if let Err(elsewhere) = &issuer
+                && elsewhere.reason == Reason::ControlFailed
+            {
+                return Err(elsewhere.clone());
+            }
             let seen = self.exchange(scope, &chosen, issuer.as_ref().ok().copied()).await?;
             let issuer = issuer.unwrap_or(&seen.claims.iss).to_owned();
             let asked = Asked { role, issuer, sub: self.subject.sub(), audience: chosen.audience };
@@ -105,6 +114,20 @@ impl Check for Exchange {
 }
 
 impl Exchange {
+    /// A role of another account than the configured one, unless the configuration names it. STS is then not asked.
+    fn foreign(&self, role: &RoleArn) -> Option<Finding> {
+        let configured = self.subject.live.aws.account_id.as_deref().filter(|_| self.subject.is_foreign(role))?;
+        let reference = self.subject.reference();
+        let observed = format!("{reference} gets the role {}, which is in the account {}", role.text, role.account);
+        let expected = self.subject.expected.as_ref().map_or_else(
+            || format!("{reference} gets a role of the account {configured}, `aws.accountId`"),
+            |expected| format!("{reference} gets the role {expected}"),
+        );
+        let fix =
+            format!("Annotate {reference} with a role of {configured}, or name this one as `roleArn` of the workload.");
+        Some(Finding::unmet(observed, expected).fix(fix))
+    }
+
     async fn exchange(&self, scope: &Scope, chosen: &Chosen, issuer: Option<&str>) -> Result<Seen, CannotTell> {
         let Subject { live, namespace, account, .. } = &self.subject;
         let mut seen = Seen { claims: Claims::default(), notes: vec![], outcome: Outcome::NoAccount };
@@ -184,6 +207,7 @@ impl Exchange {
         let Claims { iss, sub, aud, .. } = &seen.claims;
         let claims = format!("iss {iss}, sub {sub}, aud {}", aud.list().join(", "));
         let mut evidence = vec![Evidence::new("token", self.subject.reference(), claims)];
+        evidence.extend(self.subject.live.cluster_seen());
         evidence.extend(seen.notes.iter().map(|note| Evidence::new("note", "token", note.as_str())));
         let with = |finding: Finding| evidence.iter().cloned().fold(finding, Finding::with);
         Ok(findings.into_iter().map(with).collect())
@@ -219,7 +243,8 @@ fn without(failure: Failure, token: &Secret) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subject::tests::{ROLE, env, subject, workload};
+    use crate::subject::ROLE_ANNOTATION;
+    use crate::subject::tests::{ROLE, account, env, subject, workload};
     use crate::token::Audiences;
 
     const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/LAB";
@@ -264,6 +289,25 @@ mod tests {
             judge(other, claims(), is("arn:aws:sts::111122223333:assumed-role/node/eks-preflight-1")).unwrap();
         assert!(!findings[0].met && findings[0].observed.contains("assumed-role/node"));
         assert!(findings[0].remediation.as_ref().unwrap().text.contains(ROLE));
+    }
+
+    #[test]
+    fn a_role_of_another_account_than_the_configured_one_fails_unless_it_is_expected_by_name() {
+        let role = RoleArn::parse(ROLE).unwrap();
+        let judge = |configured: Option<&str>, expected: Option<&str>| {
+            let annotated = account(&[(ROLE_ANNOTATION, ROLE)]);
+            let mut env = env(workload(), vec![annotated], expected);
+            env.aws.account_id = configured.map(str::to_owned);
+            Exchange { subject: subject(&env).unwrap() }.foreign(&role)
+        };
+        assert_eq!(judge(None, None), None);
+        assert_eq!(judge(Some("111122223333"), None), None);
+        assert_eq!(judge(Some("999922223333"), Some(ROLE)), None);
+        for expected in [None, Some("arn:aws:iam::111122223333:role/other")] {
+            let finding = judge(Some("999922223333"), expected).unwrap();
+            assert!(!finding.met && finding.observed.contains("the account 111122223333"));
+            assert!(finding.remediation.unwrap().text.contains("999922223333"));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! - [`trust`] says whether a trust policy admits a ServiceAccount; pure and usable on its own.
 //! - [`inspect_jar`] says whether an archive's AWS SDK for Java can take part.
 //!
-//! Inside: `subject` finds the workloads that need a role, `live` holds the connections that checks share, `aws` says
+//! Inside: `subject` finds the workloads that need a role, `live` holds the connections that checks share, `place` compares cluster and account with the configuration, `aws` says
 //! what it means when a call fails, `refusal` what it means when STS refuses a token.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -16,6 +16,7 @@ mod aws;
 mod exchange_succeeds;
 mod jar;
 mod live;
+mod place;
 mod refusal;
 mod sdk_capable;
 mod service_account_annotated;

@@ -2,8 +2,8 @@
 //! is first needed.
 
 use crate::arn;
-use crate::aws::Failure;
-use crate::{Env, Settings};
+use crate::aws::{Failure, chain};
+use crate::{Env, Settings, place};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::ServiceAccount as KubeAccount;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use preflight_cluster::{AwsAccess, ClusterAccess, ServiceAccount, Sited, connect, refused};
-use preflight_core::{CannotTell, Reason, Scope, Secret};
+use preflight_core::{CannotTell, Evidence, Reason, Scope, Secret};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -37,7 +37,15 @@ pub(crate) struct Live {
     cluster: ClusterAccess,
     sdk: OnceCell<SdkConfig>,
     kube: OnceCell<Client>,
-    issuer: OnceCell<String>,
+    described: OnceCell<Described>,
+}
+
+/// What EKS says about the cluster.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Described {
+    pub(crate) arn: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) issuer: Option<String>,
 }
 
 impl Live {
@@ -48,7 +56,7 @@ impl Live {
             cluster: env.cluster.clone(),
             sdk: OnceCell::new(),
             kube: OnceCell::new(),
-            issuer: OnceCell::new(),
+            described: OnceCell::new(),
         }
     }
 
@@ -131,15 +139,33 @@ impl Live {
         aws_sdk_sts::Client::from_conf(config.build())
     }
 
-    /// The cluster's OIDC issuer: the configured one, or the one that EKS tells.
+    /// Whether the configuration speaks of one cluster.
+    pub(crate) fn agrees(&self) -> Result<(), CannotTell> {
+        place::agrees(&self.aws, &self.cluster)
+    }
+
+    /// The cluster that EKS described, once it did.
+    pub(crate) fn cluster_seen(&self) -> Option<Evidence> {
+        let seen = self.described.get()?;
+        let version = seen.version.as_deref().unwrap_or("unknown");
+        Some(Evidence::new("cluster", seen.arn.as_deref()?, format!("version {version}")))
+    }
+
+    /// The cluster's OIDC issuer: the configured one, or the one that EKS tells. If what EKS describes is not what the
+    /// configuration names, the reason is `control-failed`: nothing that is seen there says anything about the target.
     pub(crate) async fn issuer(&self, scope: &Scope) -> Result<&str, CannotTell> {
+        self.agrees()?;
         if let Some(issuer) = &self.settings.issuer {
             return Ok(issuer);
         }
-        self.issuer.get_or_try_init(|| self.describe_issuer(scope)).await.map(String::as_str)
+        let seen = self.described.get_or_try_init(|| self.describe(scope)).await?;
+        seen.issuer.as_deref().ok_or_else(|| {
+            let name = self.cluster_target();
+            CannotTell::insufficient(format!("describing the cluster {name}: EKS tells no issuer"))
+        })
     }
 
-    async fn describe_issuer(&self, scope: &Scope) -> Result<String, CannotTell> {
+    async fn describe(&self, scope: &Scope) -> Result<Described, CannotTell> {
         let name = self.cluster.name.as_ref().ok_or_else(|| {
             CannotTell::prerequisite("the cluster's issuer is not known: give `irsa.issuer` or `cluster.name`")
         })?;
@@ -150,9 +176,16 @@ impl Live {
         let call = aws_sdk_eks::Client::from_conf(config.build()).describe_cluster().name(name).send();
         let attempted = format!("describing the cluster {name}");
         let answer = scope.until_cancelled(call).await?.map_err(|error| Failure::of(error).cannot_tell(&attempted))?;
-        let identity = answer.cluster().and_then(|cluster| cluster.identity());
+        let cluster = answer.cluster();
+        let identity = cluster.and_then(|cluster| cluster.identity());
         let issuer = identity.and_then(|identity| identity.oidc()).and_then(|oidc| oidc.issuer());
-        issuer.map(str::to_owned).ok_or_else(|| CannotTell::insufficient(format!("{attempted}: EKS tells no issuer")))
+        let seen = Described {
+            arn: cluster.and_then(|cluster| cluster.arn()).map(str::to_owned),
+            version: cluster.and_then(|cluster| cluster.version()).map(str::to_owned),
+            issuer: issuer.map(str::to_owned),
+        };
+        place::is_cluster(&self.aws, &self.cluster, &seen)?;
+        Ok(seen)
     }
 
     async fn kube(&self) -> Result<Client, CannotTell> {

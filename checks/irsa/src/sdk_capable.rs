@@ -17,7 +17,8 @@ pub(crate) const META: Meta = Meta {
     proves: "Every generation of the AWS SDK for Java in the workload's archives is new enough for web identity and finds its \
              STS module.",
     fails_when: "An SDK is older than web identity (1.11.704, 2.10.11), or its STS module is missing or out of its reach.",
-    unknown_when: "No archive holds an AWS SDK for Java; an archive cannot be read to the end; versions are mixed or not named.",
+    unknown_when: "No archive holds an AWS SDK for Java; an archive cannot be read to the end; versions are mixed or not named; \
+                   the STS module is in another application only.",
     fix: "Add the STS module (software.amazon.awssdk:sts or com.amazonaws:aws-java-sdk-sts) in the version of the SDK.",
     permissions: &[],
     disruption: Disruption::None,
@@ -159,6 +160,14 @@ mod tests {
         assert!(
             findings[0].remediation.as_ref().unwrap().text.contains("software.amazon.awssdk:sts in version 2.29.6")
         );
+    }
+
+    #[test]
+    fn an_sts_module_of_another_application_cannot_be_told() {
+        let whole = with(&[("WEB-INF/lib/a.jar", auth("2.29.6")), ("WEB-INF/lib/s.jar", sts("2.29.6"))]);
+        let half = with(&[("WEB-INF/lib/a.jar", auth("2.29.6"))]);
+        let error = judge(&[with(&[("a.war", whole), ("b.war", half)])]).unwrap_err();
+        assert!(error.detail.contains("another application"), "{}", error.detail);
     }
 
     #[test]

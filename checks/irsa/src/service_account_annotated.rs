@@ -19,9 +19,10 @@ pub(crate) const META: Meta = Meta {
     proves: "The ServiceAccount of the pods exists and is annotated with the well-formed ARN of a role, the expected one if \
              one is configured, and no container has another role written down.",
     fails_when: "The ServiceAccount is missing; the annotation is missing, stands on the pod or under another key; its \
-                 value is not the ARN of a role, or of another role than expected; a container sets AWS_ROLE_ARN to \
+                 value is not the ARN of a role, or of another role or account than expected; a container sets AWS_ROLE_ARN to \
                  another one.",
-    unknown_when: "The ServiceAccount is not in the manifests and cannot be read from the cluster.",
+    unknown_when: "The ServiceAccount is not in the manifests and cannot be read from the cluster; the configuration \
+                   names two clusters.",
     fix: "Annotate the ServiceAccount with eks.amazonaws.com/role-arn, let the pod name that ServiceAccount, and create the \
           pods anew.",
     permissions: &[Permission::Kubernetes { verb: "get", group: "", resource: "serviceaccounts" }],
@@ -44,7 +45,12 @@ struct Annotated {
 
 impl Check for Annotated {
     fn run<'a>(&'a self, scope: &'a Scope) -> Run<'a> {
-        Box::pin(async move { self.assess(self.subject.account(scope).await) })
+        Box::pin(async move {
+            if self.subject.is_whole || self.subject.asks_cluster() {
+                self.subject.live.agrees()?;
+            }
+            self.assess(self.subject.account(scope).await)
+        })
     }
 }
 
@@ -129,6 +135,15 @@ impl Annotated {
         if let Some(right) = right_partition.filter(|right| *right != role.partition) {
             let wrong = format!("it is in the partition {}, the region is in {right}", role.partition);
             return Some((wrong, format!("Annotate the role's ARN in the partition {right}.")));
+        }
+        if let Some(configured) = self.subject.live.aws.account_id.as_deref().filter(|_| self.subject.is_foreign(role))
+        {
+            let wrong = format!("that is the account {}, and `aws.accountId` is {configured}", role.account);
+            let fix = self.subject.expected.as_ref().map_or_else(
+                || format!("Name a role of the account {configured}, or expect this one with `roleArn`."),
+                |expected| format!("Annotate {} with {expected}, or correct `roleArn`.", self.subject.reference()),
+            );
+            return Some((wrong, fix));
         }
         let expected = self.subject.expected.as_deref().filter(|expected| *expected != role.text)?;
         let wrong = match RoleArn::parse(expected) {
@@ -237,6 +252,19 @@ mod tests {
         env.aws.region = Some("cn-north-1".to_owned());
         let check = Annotated { subject: subject(&env).unwrap() };
         fails(&check.assess(Ok(Account::Present(account))).unwrap(), "the region is in aws-cn", "partition aws-cn");
+    }
+
+    #[test]
+    fn a_role_of_another_account_than_the_configured_one_fails_unless_it_is_expected_by_name() {
+        let own = account(&[(ROLE_ANNOTATION, ROLE)]);
+        let judge = |configured: &str, role: Option<&str>| {
+            let mut env = env(workload(), vec![own.clone()], role);
+            env.aws.account_id = Some(configured.to_owned());
+            Annotated { subject: subject(&env).unwrap() }.assess(Ok(Account::Present(own.clone()))).unwrap()
+        };
+        assert!(judge("111122223333", None)[0].met);
+        assert!(judge("999922223333", Some(ROLE))[0].met);
+        fails(&judge("999922223333", None), "`aws.accountId` is 999922223333", "Name a role of the account");
     }
 
     #[test]

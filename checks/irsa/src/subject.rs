@@ -174,6 +174,12 @@ impl Subject {
         RoleArn::parse(role).ok().map(|role| role.text).or_else(any)
     }
 
+    /// Whether the role is another account's than the configured one, and the configuration does not name it itself.
+    pub(crate) fn is_foreign(&self, role: &RoleArn) -> bool {
+        let configured = self.live.aws.account_id.as_deref();
+        configured.is_some_and(|account| account != role.account) && self.expected.as_ref() != Some(&role.text)
+    }
+
     /// The ServiceAccount, read from the cluster if the manifests do not hold it.
     pub(crate) async fn account(&self, scope: &Scope) -> Result<Account, CannotTell> {
         if let Some(account) = &self.known {

@@ -11,6 +11,7 @@
 use crate::Env;
 use crate::arn::RoleArn;
 use crate::aws::Failure;
+use crate::place;
 use crate::subject::{Chosen, Subject};
 use crate::trust::{Caller, Decision, Judgement, judge};
 use preflight_core::{
@@ -23,8 +24,9 @@ pub(crate) const META: Meta = Meta {
     proves: "The trust policy of the pod's role admits the ServiceAccount of the pods, with the audience of their tokens, \
              under the cluster's issuer.",
     fails_when: "No statement admits it, a statement denies it, or the role does not exist.",
-    unknown_when: "Role, ServiceAccount or issuer cannot be read; the role is in another account; the decision hangs on a \
-                   condition that only a real request can answer.",
+    unknown_when: "Role, ServiceAccount or issuer cannot be read; the role is in another account; the cluster or \
+                   the account of these credentials is not the configured one; the decision hangs on a condition that \
+                   only a real request can answer.",
     fix: "Correct the statement and the condition that the finding names.",
     permissions: &[
         Permission::Aws { action: "iam:GetRole" },
@@ -120,6 +122,12 @@ impl TrustAllows {
             Err(CannotTell::new(Reason::PrerequisiteFailed, detail))
         };
         let place = Evidence::new("manifest", chosen.at.as_str(), format!("role {}", role.text));
+        // IAM answers for the account of these credentials alone.
+        let own = match &found {
+            Found::Nothing { account } => account.clone(),
+            Found::Role { arn, .. } => RoleArn::parse(arn).map(|role| role.account).unwrap_or_default(),
+        };
+        place::in_account(&self.subject.live.aws, &own, "what these credentials see")?;
         let (arn, policy) = match found {
             Found::Nothing { account } if account != role.account => return elsewhere(&account),
             Found::Nothing { account } => {
@@ -148,7 +156,8 @@ impl TrustAllows {
         let judgement = judge(&policy, &caller)
             .map_err(|error| CannotTell::new(Reason::Unsupported, format!("{}: {error}", role.text)))?;
         let finding = finding(&judgement, &role.text, expected)?;
-        Ok(vec![finding.with(place).with(Evidence::new("trust-policy", arn, policy))])
+        let finding = finding.with(place).with(Evidence::new("trust-policy", arn, policy));
+        Ok(vec![self.subject.live.cluster_seen().into_iter().fold(finding, Finding::with)])
     }
 }
 
@@ -255,6 +264,27 @@ mod tests {
         assert_eq!(address.reason, Reason::InsufficientData);
         let broken = judge(Found::Role { arn: ROLE.to_owned(), policy: "{".to_owned() }).unwrap_err();
         assert_eq!(broken.reason, Reason::Unsupported);
+        let policy = r#"{"Statement": [], "Statement": []}"#.to_owned();
+        let twice = judge(Found::Role { arn: ROLE.to_owned(), policy }).unwrap_err();
+        assert!(twice.reason == Reason::Unsupported && twice.detail.contains("stands twice"), "{}", twice.detail);
+    }
+
+    #[test]
+    fn credentials_of_another_account_than_the_configured_one_prove_nothing() {
+        let judge = |configured: &str, found: Found| {
+            let mut env = env(workload(), vec![], Some(ROLE));
+            env.aws.account_id = Some(configured.to_owned());
+            let check = TrustAllows { subject: subject(&env).unwrap() };
+            let chosen = Chosen { role: ROLE.to_owned(), audience: "a".to_owned(), at: "a.yaml:1".to_owned() };
+            check.assess(&chosen, &RoleArn::parse(ROLE).unwrap(), ISSUER, found)
+        };
+        let nothing = || Found::Nothing { account: "111122223333".to_owned() };
+        assert!(!judge("111122223333", nothing()).unwrap()[0].met);
+        for found in [nothing(), on("StringLike", "system:serviceaccount:*:*")] {
+            let error = judge("999922223333", found).unwrap_err();
+            assert_eq!(error.reason, Reason::ControlFailed);
+            assert!(error.detail.contains("111122223333") && error.detail.contains("999922223333"), "{}", error.detail);
+        }
     }
 
     #[test]

@@ -83,6 +83,11 @@ pub(crate) async fn scripted(answers: Vec<String>) -> SocketAddr {
     address
 }
 
+/// A good answer of EKS with a body.
+pub(crate) fn page(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nx-served-by: eks\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
 /// An answer without a body.
 pub(crate) fn answer(status: &str, headers: &[(&str, &str)]) -> String {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();

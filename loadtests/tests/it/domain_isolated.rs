@@ -1,4 +1,4 @@
-use crate::bench::{Bench, run};
+use crate::bench::{Bench, answer, run, scripted};
 use preflight_core::{Outcome, Reason};
 use serde_json::json;
 
@@ -51,6 +51,43 @@ async fn without_production_nothing_shows_that_the_header_can_tell() {
     let said = run(ID, &target).await;
     assert_eq!(said.result.reason, Some(Reason::ControlFailed));
     assert_eq!(bench.ecs.requests(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_with_the_headers_of_both_sides_is_one_of_ecs() {
+    let bench = Bench::start().await;
+    let mut answers = vec![answer("200 OK", &[("x-served-by", "eks")]); 9];
+    answers.push(answer("200 OK", &[("x-served-by", "eks"), ("x-served-by", "ecs")]));
+    answers.push(answer("200 OK", &[("x-served-by", "ecs")]));
+    let mut target = bench.target();
+    target["resolve"] = json!(scripted(answers).await.to_string());
+    let said = run(ID, &target).await;
+    assert_eq!(said.result.outcome, Outcome::Fail, "{}", said.result.observed);
+    assert!(said.result.observed.contains("ECS answered 1 of 10"), "{}", said.result.observed);
+    assert!(said.result.evidence[0].detail.contains("1 × 200 with x-served-by: eks, ecs"));
+}
+
+#[tokio::test]
+async fn a_header_with_something_else_beside_eks_cannot_tell() {
+    let bench = Bench::start().await;
+    let mut answers = vec![answer("200 OK", &[("x-served-by", "eks"), ("x-served-by", "cache-7")]); 10];
+    answers.push(answer("200 OK", &[("x-served-by", "ecs")]));
+    let mut target = bench.target();
+    target["resolve"] = json!(scripted(answers).await.to_string());
+    let said = run(ID, &target).await;
+    assert_eq!(said.result.reason, Some(Reason::ControlFailed), "{}", said.result.observed);
+}
+
+#[tokio::test]
+async fn an_answer_of_a_cache_cannot_tell() {
+    let bench = Bench::start().await;
+    let mut answers = vec![answer("200 OK", &[("x-served-by", "eks")]); 10];
+    answers.push(answer("200 OK", &[("x-served-by", "ecs"), ("x-cache", "HIT")]));
+    let mut target = bench.target();
+    target["resolve"] = json!(scripted(answers).await.to_string());
+    let said = run(ID, &target).await;
+    assert_eq!(said.result.reason, Some(Reason::ControlFailed), "{}", said.result.observed);
+    assert!(said.result.observed.contains("http://shop.test (`x-cache: HIT`)"), "{}", said.result.observed);
 }
 
 #[tokio::test]

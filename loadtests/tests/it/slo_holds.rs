@@ -1,4 +1,4 @@
-use crate::bench::{Bench, answer, on_a_calm_machine, run, run_in, scripted, until};
+use crate::bench::{Bench, answer, on_a_calm_machine, page, run, run_in, scripted, until};
 use preflight_core::{Outcome, Reason, Scope};
 use preflight_fixtures::servers::WebBehaviour;
 use serde_json::json;
@@ -119,15 +119,79 @@ async fn the_first_answer_of_ecs_stops_the_load() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_is_not_followed() {
+async fn a_redirect_is_an_error_unless_expected_and_is_not_followed() {
     let bench = Bench::start().await;
     let location = format!("http://{}/orders", bench.ecs.address());
     let redirect = answer("302 Found", &[("x-served-by", "eks"), ("location", &location)]);
     let mut target = bench.target();
     target["resolve"] = json!(scripted(vec![redirect]).await.to_string());
     let said = run(ID, &target).await;
+    assert_eq!(said.result.outcome, Outcome::Fail, "{}", said.result.observed);
+    assert!(said.result.observed.contains("200 of 200 (200 answered 3xx)"), "{}", said.result.observed);
+    target["requests"] = json!([{ "path": "/orders", "expect": { "status": 302 } }]);
+    let said = run(ID, &target).await;
     assert_eq!(said.result.outcome, Outcome::Pass, "{}", said.result.observed);
     assert_eq!((said.measurement.unwrap()["counters"]["3xx"].as_u64(), bench.ecs.requests()), (Some(200), 0));
+}
+
+#[tokio::test]
+async fn a_body_without_the_expected_text_is_an_error() {
+    let bench = Bench::start().await;
+    let mut answers = vec![page("{\"orders\":[]}"); 61];
+    answers.extend(vec![page("sorry, something went wrong"); 20]);
+    answers.push(page("{\"orders\":[]}"));
+    let mut target = bench.target();
+    target["requests"] = json!([{ "path": "/orders", "expect": { "status": 200, "body": "\"orders\"" } }]);
+    let attempt = async || {
+        let mut target = target.clone();
+        target["resolve"] = json!(scripted(answers.clone()).await.to_string());
+        run_in(ID, &target, |_| ()).await
+    };
+    let said = on_a_calm_machine(attempt, |said| said).await;
+    assert_eq!(said.result.outcome, Outcome::Fail, "{:?} {}", said.result.reason, said.result.observed);
+    let expected = "20 of 200 (20 answered without the expected text)";
+    assert!(said.result.observed.contains(expected), "{}", said.result.observed);
+}
+
+#[tokio::test]
+async fn an_answer_with_the_headers_of_both_sides_is_one_of_ecs() {
+    let bench = Bench::start().await;
+    let mut answers = vec![answer("200 OK", &[("x-served-by", "eks")]); 60];
+    answers.push(answer("200 OK", &[("x-served-by", "eks"), ("x-served-by", "ecs")]));
+    answers.push(answer("200 OK", &[("x-served-by", "eks")]));
+    let mut target = bench.target();
+    target["resolve"] = json!(scripted(answers).await.to_string());
+    let said = run(ID, &target).await;
+    assert_eq!(said.result.reason, Some(Reason::PrerequisiteFailed), "{}", said.result.observed);
+    assert_eq!(said.measurement.unwrap()["counters"]["servedByEcs"], 1);
+}
+
+#[tokio::test]
+async fn the_first_answer_of_a_cache_stops_the_load_and_proves_nothing() {
+    let bench = Bench::start().await;
+    let mut answers = vec![answer("200 OK", &[("x-served-by", "eks"), ("x-cache", "Miss from cloudfront")]); 60];
+    answers.push(answer("200 OK", &[("x-served-by", "eks"), ("x-cache", "Hit from cloudfront")]));
+    let mut target = bench.target();
+    target["durationS"] = json!(30);
+    target["resolve"] = json!(scripted(answers).await.to_string());
+    let said = run(ID, &target).await;
+    assert_eq!(said.result.reason, Some(Reason::ControlFailed), "{}", said.result.observed);
+    assert!(said.result.observed.contains("`x-cache: Hit from cloudfront`"), "{}", said.result.observed);
+    let value = said.measurement.unwrap();
+    assert_eq!(value["cached"], "x-cache: Hit from cloudfront");
+    assert!(value["counters"]["ended"].as_u64().unwrap() < 300, "{value}");
+}
+
+#[tokio::test]
+async fn a_domain_that_a_cache_answers_is_not_loaded() {
+    let bench = Bench::start().await;
+    let mut target = bench.target();
+    let aged = answer("200 OK", &[("x-served-by", "eks"), ("age", "12")]);
+    target["resolve"] = json!(scripted(vec![aged]).await.to_string());
+    let said = run(ID, &target).await;
+    assert_eq!(said.result.reason, Some(Reason::ControlFailed), "{}", said.result.observed);
+    assert!(said.result.observed.contains("`age: 12`"), "{}", said.result.observed);
+    assert!(said.measurement.is_none());
 }
 
 #[tokio::test]

@@ -81,6 +81,13 @@ pub trait Lever: Send + Sync {
     /// Looks at everything that must hold before anything is published.
     fn prepare(&mut self) -> BoxFuture<'_, Result<(), BrokerError>>;
 
+    /// Looks up where the broker puts what the queues of both sides reject, and watches that like a configured
+    /// dead-letter queue.
+    ///
+    /// # Errors
+    /// If that cannot be watched: a copy that ends there would be taken for one that was handled.
+    fn follow_dead_letters(&mut self) -> BoxFuture<'_, Result<(), BrokerError>>;
+
     /// Under which ids a further copy can be delivered.
     fn identities(&self) -> &'static [Identity];
 
@@ -108,7 +115,7 @@ pub trait Lever: Send + Sync {
     /// Also if both queues are read by the same consumer.
     fn unfinished(&self) -> BoxFuture<'_, Result<Option<u64>, BrokerError>>;
 
-    /// How many messages the configured dead-letter queues hold.
+    /// How many messages the dead-letter queues hold: those configured and those followed.
     fn dead_letters(&self) -> BoxFuture<'_, Result<u64, BrokerError>>;
 
     /// Where messages may lie: the queues of both sides, then the dead-letter queues.
@@ -169,6 +176,9 @@ pub enum BrokerError {
         /// What is wrong.
         detail: String,
     },
+    /// What is rejected cannot be followed.
+    #[error("{0}")]
+    DeadLetters(String),
     /// Something in the settings cannot be sent.
     #[error("{what} cannot be sent: {detail}")]
     Unsendable {
@@ -179,6 +189,20 @@ pub enum BrokerError {
     },
 }
 
+impl BrokerError {
+    /// The same, told of a queue that rejects to a place which cannot be watched.
+    pub(super) fn of_dead_letters(self, queue: &str, target: &str) -> Self {
+        let text = |detail: String| {
+            format!("queue `{queue}` rejects to {target}, which cannot be watched: {detail}; name it in `deadLetters`")
+        };
+        match self {
+            Self::Unreachable { broker, detail } => Self::Unreachable { broker, detail: text(detail) },
+            Self::Refused { broker, detail } => Self::Refused { broker, detail: text(detail) },
+            other => Self::DeadLetters(text(other.to_string())),
+        }
+    }
+}
+
 impl From<BrokerError> for CannotTell {
     fn from(error: BrokerError) -> Self {
         let reason = match &error {
@@ -187,6 +211,7 @@ impl From<BrokerError> for CannotTell {
             BrokerError::EndpointMissing(_)
             | BrokerError::Queue { .. }
             | BrokerError::Management { .. }
+            | BrokerError::DeadLetters(_)
             | BrokerError::Unsendable { .. } => Reason::PrerequisiteFailed,
         };
         Self::new(reason, error.to_string())

@@ -90,6 +90,16 @@ impl Management {
         })
     }
 
+    /// Where a queue puts what is rejected, by its arguments or by the policies in effect.
+    pub(super) async fn dead_letters(&self, queue: &str) -> Result<Option<DeadLetters>, BrokerError> {
+        Ok(dead_letters(&self.get(&["queues", &self.vhost, queue]).await?))
+    }
+
+    /// Refuses a queue that is not there.
+    pub(super) async fn exists(&self, queue: &str) -> Result<(), BrokerError> {
+        self.get(&["queues", &self.vhost, queue]).await.map(drop)
+    }
+
     async fn get(&self, path: &[&str]) -> Result<Value, BrokerError> {
         self.ask(path, &[]).await
     }
@@ -122,6 +132,24 @@ impl Management {
             status => Err(unreachable(status.to_string())),
         }
     }
+}
+
+/// Where a queue puts what is rejected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DeadLetters {
+    pub(super) exchange: String,
+    /// Absent means the one that the message was published with.
+    pub(super) routing_key: Option<String>,
+}
+
+/// An argument of the queue counts before the policies.
+fn dead_letters(queue: &Value) -> Option<DeadLetters> {
+    let text = |name: &str| {
+        let argument = queue["arguments"][format!("x-{name}")].as_str();
+        argument.or_else(|| queue["effective_policy_definition"][name].as_str()).map(str::to_owned)
+    };
+    let exchange = text("dead-letter-exchange")?;
+    Some(DeadLetters { exchange, routing_key: text("dead-letter-routing-key") })
 }
 
 /// A name as a regular expression that it alone matches.
@@ -218,6 +246,21 @@ mod tests {
         assert!(destinations("direct", &on, "x").unwrap_err().contains("exchange `other`"));
         assert_eq!(queues("direct", &on, "y"), Vec::<String>::new());
         assert!(destinations("headers", &json!([]), "x").unwrap_err().contains("headers"));
+    }
+
+    #[test]
+    fn dead_letters_are_read_from_arguments_and_from_policies() {
+        let letters = |exchange: &str, key: Option<&str>| {
+            Some(DeadLetters { exchange: exchange.to_owned(), routing_key: key.map(str::to_owned) })
+        };
+        let policy = json!({ "dead-letter-exchange": "dlx", "dead-letter-routing-key": "dead" });
+        let by_policy = json!({ "arguments": {}, "effective_policy_definition": policy.clone() });
+        assert_eq!(dead_letters(&by_policy), letters("dlx", Some("dead")));
+        let both = json!({ "arguments": { "x-dead-letter-exchange": "" }, "effective_policy_definition": policy });
+        assert_eq!(dead_letters(&both), letters("", Some("dead")));
+        let argument = json!({ "arguments": { "x-dead-letter-exchange": "dlx" }, "effective_policy_definition": [] });
+        assert_eq!(dead_letters(&argument), letters("dlx", None));
+        assert_eq!(dead_letters(&json!({ "arguments": {} })), None);
     }
 
     #[test]

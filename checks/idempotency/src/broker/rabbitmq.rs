@@ -41,7 +41,8 @@ pub struct Rabbitmq {
     /// The routing key of each side; absent means the name of its queue.
     #[serde(default)]
     pub routing_keys: Option<Sides<String>>,
-    /// Queues that rejected messages end in. A message that arrives there during the check fails it.
+    /// Queues that rejected messages end in. A message that arrives there during the check fails it. One to which the
+    /// default exchange leads is watched without being named here.
     #[serde(default)]
     pub dead_letters: Vec<String>,
 }
@@ -165,6 +166,34 @@ impl RabbitmqLever {
         Ok(())
     }
 
+    /// Where a queue puts what is rejected, where that is one queue that is not watched yet.
+    async fn dead_letter_queue(&self, management: &Management, side: Side) -> Result<Option<String>, BrokerError> {
+        let queue = self.settings.queues.of(side);
+        let Some(letters) = management.dead_letters(queue).await? else { return Ok(None) };
+        let key = letters.routing_key.as_deref().unwrap_or(self.routing_key(side));
+        let is_watched = |name: &String| self.settings.dead_letters.contains(name);
+        if letters.exchange.is_empty() {
+            let target = key.to_owned();
+            if is_watched(&target) {
+                return Ok(None);
+            }
+            let there = management.exists(&target).await;
+            return there
+                .map(|()| Some(target.clone()))
+                .map_err(|error| error.of_dead_letters(queue, &format!("queue `{target}`")));
+        }
+        let target = format!("exchange `{}` with routing key `{key}`", letters.exchange);
+        let routed = management.routed(&letters.exchange, key).await;
+        let routed = routed.map_err(|error| error.of_dead_letters(queue, &target))?;
+        if !routed.is_empty() && routed.iter().all(is_watched) {
+            return Ok(None);
+        }
+        let unlisted: Vec<String> =
+            routed.iter().filter(|name| !is_watched(name)).map(|name| format!("`{name}`")).collect();
+        let to = if unlisted.is_empty() { "nothing".to_owned() } else { unlisted.join(", ") };
+        Err(BrokerError::DeadLetters(format!("it routes to {to}")).of_dead_letters(queue, &target))
+    }
+
     async fn publish_confirmed(&self, side: Side, copy: &Outgoing) -> Result<(), BrokerError> {
         let queue = self.settings.queues.of(side);
         let routing_key = self.routing_key(side);
@@ -247,6 +276,18 @@ impl Lever for RabbitmqLever {
             management.messages(&self.settings.queues.ecs).await?;
             management.readers(&self.settings.queues.ecs).await?;
             self.management = Some(management);
+            Ok(())
+        })
+    }
+
+    fn follow_dead_letters(&mut self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async {
+            let management = Management::open(&self.endpoint).await?;
+            for side in Side::BOTH {
+                if let Some(queue) = self.dead_letter_queue(&management, side).await? {
+                    self.settings.dead_letters.push(queue);
+                }
+            }
             Ok(())
         })
     }

@@ -19,6 +19,7 @@ use futures::future::BoxFuture;
 use preflight_core::Right;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The longest one call may take, retries included.
@@ -37,7 +38,8 @@ const LOOK: [&str; 4] =
 pub struct Sqs {
     /// The URL of each side's test queue.
     pub queues: Sides<String>,
-    /// URLs of the queues that rejected messages end in. A message that arrives there during the check fails it.
+    /// URLs of the queues that rejected messages end in. A message that arrives there during the check fails it. The
+    /// one of a queue's `RedrivePolicy` is watched without being named here.
     #[serde(default)]
     pub dead_letters: Vec<String>,
 }
@@ -119,6 +121,28 @@ fn private_origin(queue_url: &str) -> Option<String> {
     (!public).then(|| url.origin().ascii_serialization())
 }
 
+/// A queue's ARN.
+struct Arn<'a> {
+    whole: &'a str,
+    account: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    fn parse(whole: &'a str) -> Option<Self> {
+        match *whole.split(':').collect::<Vec<_>>() {
+            ["arn", _, "sqs", _, account, name] => Some(Self { whole, account, name }),
+            _ => None,
+        }
+    }
+}
+
+/// Where a `RedrivePolicy` sends what was received too often.
+fn dead_letter_target(policy: &str) -> Option<String> {
+    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+    policy["deadLetterTargetArn"].as_str().map(str::to_owned)
+}
+
 /// The last part of a queue's URL: its name.
 fn name(queue_url: &str) -> &str {
     queue_url.rsplit('/').next().unwrap_or(queue_url)
@@ -162,14 +186,40 @@ impl SqsLever {
         send.send().await.map(drop).map_err(|error| broker_error(url, error))
     }
 
-    async fn arn(&self, url: &str) -> Result<String, BrokerError> {
-        let request = self.client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
+    async fn attribute(&self, url: &str, name: QueueAttributeName) -> Result<Option<String>, BrokerError> {
+        let request = self.client.get_queue_attributes().queue_url(url).attribute_names(name.clone());
         let answer = request.send().await.map_err(|error| broker_error(url, error))?;
-        let arn = answer.attributes().and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn));
-        arn.cloned().ok_or_else(|| BrokerError::Queue {
+        Ok(answer.attributes().and_then(|attributes| attributes.get(&name)).cloned())
+    }
+
+    async fn arn(&self, url: &str) -> Result<String, BrokerError> {
+        self.attribute(url, QueueAttributeName::QueueArn).await?.ok_or_else(|| BrokerError::Queue {
             queue: name(url).to_owned(),
             detail: "the answer has no QueueArn".to_owned(),
         })
+    }
+
+    /// The URL of a queue that can be read, by its ARN.
+    async fn url_of(&self, target: &Arn<'_>) -> Result<String, BrokerError> {
+        let request = self.client.get_queue_url().queue_name(target.name).queue_owner_aws_account_id(target.account);
+        let answer = request.send().await.map_err(|error| broker_error(target.name, error))?;
+        let url = answer.queue_url().unwrap_or_default();
+        let found = self.arn(url).await?;
+        if found != target.whole {
+            let detail = format!("the queue of this name is {found}");
+            return Err(BrokerError::Queue { queue: target.name.to_owned(), detail });
+        }
+        self.counts(url).await?;
+        Ok(url.to_owned())
+    }
+
+    /// The ARNs of the dead-letter queues that are watched already.
+    async fn watched(&self) -> Result<BTreeSet<String>, BrokerError> {
+        let mut arns = BTreeSet::new();
+        for url in &self.settings.dead_letters {
+            arns.insert(self.arn(url).await?);
+        }
+        Ok(arns)
     }
 
     async fn counts(&self, url: &str) -> Result<Depth, BrokerError> {
@@ -239,6 +289,30 @@ impl Lever for SqsLever {
             if ecs == eks {
                 let detail = format!("`{}` is the same queue, {ecs}: each side needs its own", urls.ecs);
                 return Err(BrokerError::Queue { queue: name(&urls.eks).to_owned(), detail });
+            }
+            Ok(())
+        })
+    }
+
+    fn follow_dead_letters(&mut self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        Box::pin(async {
+            let mut watched = self.watched().await?;
+            for side in Side::BOTH {
+                let url = self.settings.queues.of(side);
+                let policy = self.attribute(url, QueueAttributeName::RedrivePolicy).await?;
+                let Some(policy) = policy.filter(|policy| !policy.is_empty()) else { continue };
+                let target = dead_letter_target(&policy).unwrap_or(policy);
+                if watched.contains(&target) {
+                    continue;
+                }
+                let unknown = || BrokerError::DeadLetters("that is not the ARN of a queue".to_owned());
+                let found = match Arn::parse(&target) {
+                    Some(arn) => self.url_of(&arn).await,
+                    None => Err(unknown()),
+                };
+                let found = found.map_err(|error| error.of_dead_letters(name(url), &format!("`{target}`")))?;
+                self.settings.dead_letters.push(found);
+                watched.insert(target);
             }
             Ok(())
         })
@@ -334,5 +408,17 @@ mod tests {
             Some("arn:aws-cn:sqs:cn-north-1:111122223333:orders-ecs")
         );
         assert_eq!(arn_of(own, None), None);
+    }
+
+    #[test]
+    fn the_target_of_a_redrive_policy_is_read() {
+        let target = dead_letter_target(
+            r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:111122223333:orders-dead","maxReceiveCount":3}"#,
+        )
+        .unwrap();
+        let arn = Arn::parse(&target).unwrap();
+        assert_eq!((arn.account, arn.name, arn.whole), ("111122223333", "orders-dead", target.as_str()));
+        assert_eq!(dead_letter_target("{}"), None);
+        assert!(Arn::parse("arn:aws:sns:eu-west-1:111122223333:orders").is_none());
     }
 }

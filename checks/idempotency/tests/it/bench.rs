@@ -68,7 +68,7 @@ impl Bench {
         .await
     }
 
-    pub(crate) async fn sqs_of(specs: [QueueSpec; 2], queues: [String; 2]) -> Self {
+    pub(crate) async fn sqs_of(specs: impl Into<Vec<QueueSpec>>, queues: [String; 2]) -> Self {
         let lab = Lab::shared().await;
         let double = SqsDouble::start(SqsOptions { queues: specs.into(), ..SqsOptions::default() }).await.unwrap();
         let urls = queues.clone().map(|name| double.queue_url(&name));

@@ -4,7 +4,7 @@ use crate::bench::{Bench, HARMLESS, OBSERVABLE, dead_lettering_to, noted};
 use crate::task::{Message, Tasks, connect};
 use lapin::ExchangeKind;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use preflight_core::Reason;
 use serde_json::json;
 use std::sync::Arc;
@@ -273,8 +273,8 @@ async fn an_exchange_is_used_only_if_each_key_leads_to_the_queue_of_its_side() {
     bench.assert_nothing_left().await;
 }
 
-#[tokio::test]
-async fn a_copy_that_is_dead_lettered_fails_and_is_taken_back_from_there() {
+/// A bench whose queues reject to `dead`, with a message of others in it, and consumers that reject all after the first.
+async fn rejecting(name: bool) -> (Bench, String, Tasks) {
     let mut bench = counting().await;
     let dead = format!("{}-dead", bench.queues[0]);
     bench.declare(&dead, FieldTable::default()).await;
@@ -284,9 +284,11 @@ async fn a_copy_that_is_dead_lettered_fails_and_is_taken_back_from_there() {
         bench.declare(queue, dead_lettering_to(&dead)).await;
     }
     bench.settings["broker"]["rabbitmq"]["queues"] = json!({ "ecs": queues[0], "eks": queues[1] });
-    bench.settings["broker"]["rabbitmq"]["deadLetters"] = json!([dead]);
+    if name {
+        bench.settings["broker"]["rabbitmq"]["deadLetters"] = json!([dead]);
+    }
     bench.queues = queues;
-    let _consumers = Tasks::start(&bench, |mut message: Message| async move {
+    let consumers = Tasks::start(&bench, |mut message: Message| async move {
         if !message.is_first("all").await {
             return message.reject(false).await;
         }
@@ -294,8 +296,31 @@ async fn a_copy_that_is_dead_lettered_fails_and_is_taken_back_from_there() {
         message.ack().await;
     })
     .await;
-    bench.judge(HARMLESS).await.assert_fails("ended in a dead-letter queue");
-    bench.assert_nothing_left().await;
-    let left: Vec<String> = bench.take(&dead).await.into_iter().map(|(body, _)| body).collect();
-    assert_eq!(left, ["theirs"]);
+    (bench, dead, consumers)
+}
+
+#[tokio::test]
+async fn a_copy_that_is_dead_lettered_fails_and_is_taken_back_from_there() {
+    for name in [true, false] {
+        let (bench, dead, _consumers) = rejecting(name).await;
+        bench.judge(HARMLESS).await.assert_fails("ended in a dead-letter queue");
+        bench.assert_nothing_left().await;
+        let left: Vec<String> = bench.take(&dead).await.into_iter().map(|(body, _)| body).collect();
+        assert_eq!(left, ["theirs"]);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_exchange_that_leads_to_a_queue_nobody_named_is_no_pass() {
+    let mut bench = counting().await;
+    let queues = ["ecs", "eks"].map(|side| format!("{}-rejecting-{side}", bench.queues[0]));
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("amq.fanout".into()));
+    for queue in &queues {
+        bench.declare(queue, arguments.clone()).await;
+    }
+    bench.settings["broker"]["rabbitmq"]["queues"] = json!({ "ecs": queues[0], "eks": queues[1] });
+    let judged = bench.judge(HARMLESS).await;
+    judged.assert_cannot_tell(Reason::PrerequisiteFailed, "rejects to exchange `amq.fanout`").assert_journal_empty();
+    assert!(judged.result.observed.contains("`deadLetters`"), "{}", judged.result.observed);
 }

@@ -147,3 +147,58 @@ fn client(url: &str) -> aws_sdk_sqs::Client {
         .endpoint_url(url);
     aws_sdk_sqs::Client::from_conf(config.build())
 }
+
+/// Queues of which what was received twice goes to a queue that the settings do not name.
+async fn dead_lettering() -> Bench {
+    let names = SIDES.map(|side| format!("orders-{side}"));
+    let double = |name: &String| QueueSpec::standard(name).visibility_seconds(1).dead_letter("orders-dead", 1);
+    let specs = [QueueSpec::standard("orders-dead"), double(&names[0]), double(&names[1])];
+    let mut bench = Bench::sqs_of(specs, names).await;
+    bench.settings["effects"] = json!([crate::bench::noted()]);
+    bench.settings["settle"]["limitMs"] = json!(10_000);
+    bench
+}
+
+/// A consumer that books a payment once and never deletes the copies.
+fn keeping_duplicates(bench: &Bench, side: usize) -> tokio::task::JoinHandle<()> {
+    let double = bench.sqs.as_ref().unwrap();
+    let (client, url) = (client(double.url()), double.queue_url(&bench.queues[side]));
+    let lab = &bench.lab.redis;
+    let store = redis::Client::open(lab.url(lab.admin())).unwrap();
+    tokio::spawn(async move {
+        let mut store = store.get_multiplexed_async_connection().await.unwrap();
+        while let Ok(answer) = client.receive_message().queue_url(&url).wait_time_seconds(1).send().await {
+            for message in answer.messages() {
+                let order: serde_json::Value = serde_json::from_str(message.body().unwrap()).unwrap();
+                let name = format!("order:{}:payments", order["orderId"].as_str().unwrap());
+                let first: Option<String> =
+                    redis::cmd("SET").arg(&[&name, "1", "NX"]).query_async(&mut store).await.unwrap();
+                if first.is_some() {
+                    let handle = message.receipt_handle().unwrap();
+                    client.delete_message().queue_url(&url).receipt_handle(handle).send().await.unwrap();
+                }
+            }
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_copy_that_goes_to_a_dead_letter_queue_nobody_named_fails_and_is_taken_back_from_there() {
+    let bench = dead_lettering().await;
+    let consumers = [0, 1].map(|side| keeping_duplicates(&bench, side));
+    bench.judge(HARMLESS).await.assert_fails("8 copies ended in a dead-letter queue");
+    consumers.iter().for_each(tokio::task::JoinHandle::abort);
+    bench.assert_nothing_left().await;
+    assert_eq!(bench.sqs.as_ref().unwrap().handle().messages("orders-dead").len(), 0);
+}
+
+#[tokio::test]
+async fn a_dead_letter_queue_that_cannot_be_read_is_named() {
+    let bench = dead_lettering().await;
+    let handle = bench.sqs.as_ref().unwrap().handle();
+    assert!(handle.inject(Fault::AccessDenied { queue: "orders-dead".to_owned(), action: None, times: 1 }));
+    let judged = bench.judge(HARMLESS).await;
+    judged.assert_cannot_tell(Reason::Forbidden, ":orders-dead`, which cannot be watched").assert_journal_empty();
+    assert!(judged.result.observed.contains("`deadLetters`"), "{}", judged.result.observed);
+    assert!(double_requests(&bench).iter().all(|action| action != "SendMessage"));
+}

@@ -1,10 +1,12 @@
 //! From what an archive holds to whether its SDK can exchange a token.
 
+use super::home::Home;
 use super::scan::{Found, Seen};
 use super::{GENERATIONS, Generation, JarFindings, JarVerdict, Kind, SdkFinding, SeenVersion, version};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn judge(path: String, seen: Seen) -> JarFindings {
-    let sdks: Vec<SdkFinding> = GENERATIONS.into_iter().filter_map(|generation| sdk(generation, &seen)).collect();
+    let sdks: Vec<SdkFinding> = GENERATIONS.into_iter().flat_map(|generation| sdks(generation, &seen)).collect();
     let any = |verdict| sdks.iter().any(|sdk| sdk.verdict == verdict);
     let verdict = if !seen.incomplete.is_empty() {
         JarVerdict::CannotTell
@@ -20,15 +22,63 @@ pub(super) fn judge(path: String, seen: Seen) -> JarFindings {
     JarFindings { path, verdict, sdks, incomplete: seen.incomplete, archives: seen.archives }
 }
 
-/// One generation, if it is there.
-fn sdk(generation: Generation, seen: &Seen) -> Option<SdkFinding> {
-    let mut versions: Vec<SeenVersion> =
-        seen.versions.iter().filter(|(of, _)| *of == generation).map(|(_, version)| version.clone()).collect();
+/// What one application has of a generation.
+#[derive(Default)]
+struct Part<'a> {
+    classes: Vec<&'a Found>,
+    versions: Vec<SeenVersion>,
+}
+
+/// One generation, in each application that has it.
+fn sdks(generation: Generation, seen: &Seen) -> Vec<SdkFinding> {
+    let classes = || seen.classes.iter().filter(|found| found.generation == generation);
+    let apart = apart(classes(), seen);
+    let mut parts: BTreeMap<&str, Part<'_>> = BTreeMap::new();
+    for found in classes() {
+        parts.entry(application(&found.home, &apart)).or_default().classes.push(found);
+    }
+    for (_, version, home) in seen.versions.iter().filter(|(of, ..)| *of == generation) {
+        parts.entry(application(home, &apart)).or_default().versions.push(version.clone());
+    }
+    let has_others = parts.len() > 1;
+    let target = |own: &str| {
+        let is_target = |found: &&Found| found.kind == Kind::Target && application(&found.home, &apart) != own;
+        classes().find(is_target).map(|found| found.at.as_str())
+    };
+    let one = |(own, part)| {
+        let mut sdk = sdk(generation, part, target(own))?;
+        if has_others {
+            sdk.because = format!("{own}: {}", sdk.because);
+        }
+        Some(sdk)
+    };
+    parts.into_iter().filter_map(one).collect()
+}
+
+/// The directories and zips whose jars are taken one by one. Loose jars are libraries of one application, unless one of
+/// them is an application itself, or several bring a chain of credentials along.
+fn apart<'a>(classes: impl Iterator<Item = &'a Found>, seen: &'a Seen) -> BTreeSet<&'a str> {
+    let mut chains: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for found in classes.filter(|found| found.kind == Kind::Chain) {
+        if let Some(group) = &found.home.group {
+            chains.entry(group).or_default().insert(&found.home.unit);
+        }
+    }
+    let several = chains.into_iter().filter(|(_, units)| units.len() > 1).map(|(group, _)| group);
+    several.chain(seen.with_applications.iter().map(String::as_str)).collect()
+}
+
+/// The application that something belongs to.
+fn application<'a>(home: &'a Home, apart: &BTreeSet<&str>) -> &'a str {
+    home.group.as_deref().filter(|group| !apart.contains(group)).unwrap_or(&home.unit)
+}
+
+/// One generation in one application, if it is there. `elsewhere` is an STS module of another application.
+fn sdk(generation: Generation, part: Part<'_>, elsewhere: Option<&str>) -> Option<SdkFinding> {
+    let Part { classes, mut versions } = part;
     versions.sort();
     versions.dedup();
-    let of = |kind: Kind| -> Vec<&Found> {
-        seen.classes.iter().filter(|found| found.generation == generation && found.kind == kind).collect()
-    };
+    let of = |kind: Kind| -> Vec<&Found> { classes.iter().filter(|found| found.kind == kind).copied().collect() };
     let (chains, targets) = (of(Kind::Chain), of(Kind::Target));
     let is_named = versions.iter().any(|version| version.module != generation.sts_module());
     if chains.is_empty() && !is_named {
@@ -40,7 +90,14 @@ fn sdk(generation: Generation, seen: &Seen) -> Option<SdkFinding> {
         Err(reason) => reason,
         Ok(version) => match module {
             Module::Present => (JarVerdict::Capable, format!("{version}, and its STS module are there")),
-            Module::Missing(why) => (JarVerdict::Incapable, format!("{version} is there, {why}")),
+            Module::Missing(why) => match elsewhere {
+                // Whether one application sees what belongs to another is up to its server.
+                Some(at) => (
+                    JarVerdict::CannotTell,
+                    format!("{version} is there, {why}; {at} has one, which belongs to another application"),
+                ),
+                None => (JarVerdict::Incapable, format!("{version} is there, {why}")),
+            },
             Module::Unclear(why) => (JarVerdict::CannotTell, format!("{version} is there, {why}")),
         },
     };

@@ -4,8 +4,11 @@
 //! Where it is missing, or the SDK is older than web identity, the default chain goes on to the node's role without a
 //! word. Archives are read as they are: names of classes, the constants of two of them, and the versions that Maven left
 //! behind. Nothing is executed.
+//!
+//! Applications are judged apart: an STS module in one is of no use to another.
 
 mod class;
+mod home;
 mod judge;
 mod scan;
 mod version;
@@ -42,7 +45,7 @@ pub struct JarFindings {
     pub path: String,
     /// The answer for all generations together.
     pub verdict: JarVerdict,
-    /// Each generation that is in it.
+    /// Each generation that is in it, for each application apart.
     pub sdks: Vec<SdkFinding>,
     /// What could not be looked at. While there is anything, the answer is open.
     pub incomplete: Vec<String>,

@@ -1,6 +1,8 @@
 //! Walks an archive and the archives in it, and keeps what matters. Every size, number and depth has a bound.
 
+use super::home::Home;
 use super::{GENERATIONS, Generation, JarError, KINDS, Kind, SeenVersion, class, version};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Seek};
 use std::path::Path;
@@ -33,6 +35,7 @@ pub(super) struct Found {
     /// What stands before the known end of its name: `software/amazon/awssdk/`, or where it was moved to.
     pub(super) root: String,
     pub(super) at: String,
+    pub(super) home: Home,
     /// The texts of a loader.
     pub(super) texts: Vec<String>,
 }
@@ -41,7 +44,9 @@ pub(super) struct Found {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) classes: Vec<Found>,
-    pub(super) versions: Vec<(Generation, SeenVersion)>,
+    pub(super) versions: Vec<(Generation, SeenVersion, Home)>,
+    /// The directories and zips with a jar in which there are jars: an application, and no library.
+    pub(super) with_applications: BTreeSet<String>,
     pub(super) incomplete: Vec<String>,
     pub(super) archives: u64,
     entries: u64,
@@ -53,13 +58,13 @@ pub(super) fn scan(path: &Path) -> Result<Seen, JarError> {
     let mut seen = Seen::default();
     let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
     if fs::metadata(path).map_err(read)?.is_dir() {
-        seen.folder(path, &name, "", 0).map_err(read)?;
+        seen.folder(path, &Home::group(&name), "", 0).map_err(read)?;
         return Ok(seen);
     }
     let file = File::open(path).map_err(read)?;
     let archive = ZipArchive::new(file)
         .map_err(|error| JarError::NoArchive { path: path.to_owned(), detail: error.to_string() })?;
-    seen.archive(archive, &name, 0);
+    seen.archive(archive, &name, &Home::top(&name), 0);
     Ok(seen)
 }
 
@@ -117,7 +122,8 @@ impl Seen {
     }
 
     /// A directory is an archive that was unpacked. `inside` is the path in it so far.
-    fn folder(&mut self, path: &Path, place: &str, inside: &str, depth: usize) -> std::io::Result<()> {
+    fn folder(&mut self, path: &Path, home: &Home, inside: &str, depth: usize) -> std::io::Result<()> {
+        let place = home.unit.as_str();
         if depth > FOLDERS_MAX {
             self.note(format!("{place}/{inside}: directories deeper than {FOLDERS_MAX} were not looked at"));
             return Ok(());
@@ -134,8 +140,8 @@ impl Seen {
                 Ok(about) if about.is_dir() && is_link => {
                     self.note(format!("{place}/{name}: a link to a directory was not followed"));
                 }
-                Ok(about) if about.is_dir() => self.folder(&entry.path(), place, &format!("{name}/"), depth + 1)?,
-                Ok(about) if about.is_file() => self.file(&entry.path(), place, &name),
+                Ok(about) if about.is_dir() => self.folder(&entry.path(), home, &format!("{name}/"), depth + 1)?,
+                Ok(about) if about.is_file() => self.file(&entry.path(), home, &name),
                 Ok(_) => (),
                 Err(error) => self.note(format!("{place}/{name}: {error}")),
             }
@@ -143,7 +149,8 @@ impl Seen {
         Ok(())
     }
 
-    fn file(&mut self, path: &Path, place: &str, name: &str) {
+    fn file(&mut self, path: &Path, home: &Home, name: &str) {
+        let place = home.unit.as_str();
         let at = format!("{place}/{name}");
         if !is_archive(name) && interest(name).is_none() && pom(name).is_none() {
             return;
@@ -151,17 +158,17 @@ impl Seen {
         match File::open(path) {
             Err(error) => self.note(format!("{at}: {error}")),
             Ok(file) if is_archive(name) => match ZipArchive::new(file) {
-                Ok(archive) => self.archive(archive, &at, 1),
+                Ok(archive) => self.archive(archive, &at, &home.archive(name, &at), 1),
                 Err(error) => self.note(format!("{at}: {error}")),
             },
             Ok(file) => match small(file) {
-                Ok(bytes) => self.entry(name, &bytes, place),
+                Ok(bytes) => self.entry(name, &bytes, place, &home.class(name)),
                 Err(why) => self.note(format!("{at}: {why}")),
             },
         }
     }
 
-    fn archive<R: Read + Seek>(&mut self, mut archive: ZipArchive<R>, place: &str, depth: usize) {
+    fn archive<R: Read + Seek>(&mut self, mut archive: ZipArchive<R>, place: &str, home: &Home, depth: usize) {
         self.archives += 1;
         let (classes, versions) = (self.classes.len(), self.versions.len());
         for index in 0..archive.len() {
@@ -182,17 +189,21 @@ impl Seen {
             let at = format!("{place}!/{name}");
             match archive.by_index(index) {
                 Err(error) => self.note(format!("{at}: {error}")),
-                Ok(entry) if is_nested => self.nested(entry, &at, depth),
+                Ok(entry) if is_nested => {
+                    let group = home.group.as_ref().filter(|_| !home.is_group());
+                    self.with_applications.extend(group.cloned());
+                    self.nested(entry, &at, &home.archive(&name, &at), depth);
+                }
                 Ok(entry) => match small(entry) {
-                    Ok(bytes) => self.entry(&name, &bytes, place),
+                    Ok(bytes) => self.entry(&name, &bytes, place, &home.class(&name)),
                     Err(why) => self.note(format!("{at}: {why}")),
                 },
             }
         }
-        self.name_version(place, classes, versions);
+        self.name_version(place, home, classes, versions);
     }
 
-    fn nested(&mut self, entry: impl Read, at: &str, depth: usize) {
+    fn nested(&mut self, entry: impl Read, at: &str, home: &Home, depth: usize) {
         if depth >= DEPTH_MAX {
             self.note(format!("{at}: archives deeper than {DEPTH_MAX} were not looked at"));
             return;
@@ -205,18 +216,18 @@ impl Seen {
             Err(error) => self.note(format!("{at}: {error}")),
             Ok(_) if bytes.len() as u64 > left => self.note(format!("{at}: too large, it was not looked at")),
             Ok(_) => match ZipArchive::new(Cursor::new(bytes)) {
-                Ok(archive) => self.archive(archive, at, depth + 1),
+                Ok(archive) => self.archive(archive, at, home, depth + 1),
                 Err(error) => self.note(format!("{at}: {error}")),
             },
         }
     }
 
     /// Keeps an entry that matters.
-    fn entry(&mut self, name: &str, bytes: &[u8], place: &str) {
-        let at = place.to_owned();
+    fn entry(&mut self, name: &str, bytes: &[u8], place: &str, home: &Home) {
+        let (at, home) = (place.to_owned(), home.clone());
         if let Some((generation, module)) = pom(name) {
             if let Some(version) = version_of(bytes) {
-                self.versions.push((generation, SeenVersion { module: module.to_owned(), version, at }));
+                self.versions.push((generation, SeenVersion { module: module.to_owned(), version, at }, home));
             }
             return;
         }
@@ -229,24 +240,24 @@ impl Seen {
                     .find(|text| text.starts_with("2.") && version::parse(text).is_some()),
             };
             let module = generation.modules()[usize::from(generation == Generation::V2)].to_owned();
-            self.versions.extend(own.map(|version| (generation, SeenVersion { module, version, at })));
+            self.versions.extend(own.map(|version| (generation, SeenVersion { module, version, at }, home)));
             return;
         }
         let texts = if kind == Kind::Loader { class::texts(bytes) } else { vec![] };
-        self.classes.push(Found { generation, kind, root: root.to_owned(), at, texts });
+        self.classes.push(Found { generation, kind, root: root.to_owned(), at, home, texts });
     }
 
     /// Takes the version from the archive's name, if nothing in it says one.
-    fn name_version(&mut self, place: &str, classes: usize, versions: usize) {
+    fn name_version(&mut self, place: &str, home: &Home, classes: usize, versions: usize) {
         let Some(generation) = self.classes.get(classes).map(|found| found.generation) else { return };
-        if self.versions[versions..].iter().any(|(known, _)| *known == generation) {
+        if self.versions[versions..].iter().any(|(known, ..)| *known == generation) {
             return;
         }
         let file = place.rsplit('/').next().unwrap_or(place);
         let Some((module, version)) = version::of_file(file) else { return };
         if generation.modules().contains(&module) {
             let seen = SeenVersion { module: module.to_owned(), version: version.to_owned(), at: place.to_owned() };
-            self.versions.push((generation, seen));
+            self.versions.push((generation, seen, home.clone()));
         }
     }
 }

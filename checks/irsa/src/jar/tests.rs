@@ -190,6 +190,75 @@ fn wars_directories_and_unpacked_classes_are_looked_into() {
     assert_eq!(inspect_jar(folder.path()).unwrap().verdict, JarVerdict::Capable);
 }
 
+/// A file or a folder of files, each with these archives in it.
+fn folder(files: &[(&str, Vec<u8>)]) -> JarFindings {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let only = folder.path().join(files[0].0);
+    inspect_jar(if files.len() == 1 { &only } else { folder.path() }).unwrap()
+}
+
+fn holding(jars: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    archive(&jars.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect::<Vec<_>>())
+}
+
+/// A jar with all classes of the SDK laid flat into it.
+fn shaded(with_sts: bool) -> Vec<u8> {
+    let mut entries = vec![(name(V2, Kind::Chain), vec![]), (name(V2, Kind::Provider), vec![])];
+    entries.extend(with_sts.then(|| (name(V2, Kind::Target), vec![])));
+    pack(&entries)
+}
+
+#[test]
+fn applications_in_one_folder_are_judged_apart() {
+    let (auth, sts) = (("BOOT-INF/lib/auth.jar", auth("2.29.6")), ("BOOT-INF/lib/sts.jar", sts("2.29.6")));
+    let (whole, half) = (holding(&[auth.clone(), sts.clone()]), holding(std::slice::from_ref(&auth)));
+    for (a, b) in [(&whole, &half), (&shaded(true), &shaded(false)), (&whole, &shaded(false))] {
+        let mixed = folder(&[("a.jar", a.clone()), ("b.jar", b.clone())]);
+        assert_eq!(mixed.verdict, JarVerdict::CannotTell, "{mixed:#?}");
+        let verdicts: Vec<JarVerdict> = mixed.sdks.iter().map(|sdk| sdk.verdict).collect();
+        assert_eq!(verdicts, [JarVerdict::Capable, JarVerdict::CannotTell]);
+        assert!(mixed.sdks[1].because.contains("b.jar: ") && mixed.sdks[1].because.contains("another application"));
+        assert!(!mixed.sdks[1].sts_module);
+    }
+    assert_eq!(folder(&[("a.jar", whole.clone()), ("b.jar", whole.clone())]).verdict, JarVerdict::Capable);
+    assert_eq!(folder(&[("a.jar", half.clone()), ("b.jar", half.clone())]).verdict, JarVerdict::Incapable);
+    assert_eq!(folder(&[("a.jar", half), ("sts.jar", sts.1)]).verdict, JarVerdict::CannotTell);
+}
+
+#[test]
+fn libraries_in_one_folder_or_zip_are_one_application() {
+    let (auth, sts) = (("lib/auth.jar", auth("2.29.6")), ("lib/sts.jar", sts("2.29.6")));
+    let libraries = folder(&[auth.clone(), sts.clone()]);
+    assert_eq!((libraries.verdict, libraries.sdks.len()), (JarVerdict::Capable, 1));
+    assert_eq!(folder(&[auth.clone(), ("lib/app.jar", archive(&[]))]).verdict, JarVerdict::Incapable);
+    let zip = |jars: &[(&str, Vec<u8>)]| folder(&[("function.zip", holding(jars))]).verdict;
+    assert_eq!(zip(&[auth.clone(), sts.clone()]), JarVerdict::Capable);
+    assert_eq!(zip(&[auth]), JarVerdict::Incapable);
+    assert_eq!(zip(&[("a.jar", shaded(true)), ("b.jar", shaded(false))]), JarVerdict::CannotTell);
+}
+
+#[test]
+fn the_wars_of_an_ear_are_judged_apart() {
+    let war = |jars: &[Vec<u8>]| {
+        let names = ["WEB-INF/lib/0.jar", "WEB-INF/lib/1.jar"];
+        holding(&names.into_iter().zip(jars.iter().cloned()).collect::<Vec<_>>())
+    };
+    let (whole, half) = (war(&[auth("2.29.6"), sts("2.29.6")]), war(&[auth("2.29.6")]));
+    let ear = |wars: &[(&str, Vec<u8>)]| folder(&[("shop.ear", holding(wars))]);
+    assert_eq!(ear(&[("a.war", whole.clone()), ("b.war", whole.clone())]).verdict, JarVerdict::Capable);
+    let mixed = ear(&[("a.war", whole), ("b.war", half.clone())]);
+    assert_eq!(mixed.verdict, JarVerdict::CannotTell);
+    assert!(mixed.sdks[1].because.starts_with("shop.ear!/b.war: "), "{}", mixed.sdks[1].because);
+    assert_eq!(ear(&[("a.war", half.clone()), ("b.war", half.clone())]).verdict, JarVerdict::Incapable);
+    assert_eq!(ear(&[("lib/sts.jar", sts("2.29.6")), ("b.war", half)]).verdict, JarVerdict::CannotTell);
+    assert_eq!(ear(&[("lib/sts.jar", sts("2.29.6")), ("lib/auth.jar", auth("2.29.6"))]).verdict, JarVerdict::Capable);
+}
+
 #[test]
 fn what_cannot_be_looked_into_leaves_the_answer_open() {
     let broken = boot(&[("auth.jar", auth("2.29.6")), ("sts.jar", b"not a zip".to_vec())]);

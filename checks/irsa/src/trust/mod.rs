@@ -7,6 +7,7 @@
 //! statement decides.
 
 mod condition;
+mod keys;
 mod lint;
 mod policy;
 mod text;

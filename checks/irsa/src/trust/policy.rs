@@ -1,5 +1,6 @@
 //! The grammar of trust policies: one or many everywhere.
 
+use super::keys::KeysOnce;
 use serde_json::{Map, Value};
 
 /// The largest policy that is read; IAM stores at most 8192 characters.
@@ -11,6 +12,9 @@ pub enum PolicyError {
     /// It is not JSON.
     #[error("the trust policy is no JSON: {0}")]
     Json(String),
+    /// One object has a key twice: two readers would see two policies.
+    #[error("the trust policy is ambiguous: {0}")]
+    Ambiguous(String),
     /// It is larger than any policy.
     #[error("the trust policy is larger than {POLICY_BYTES_MAX} bytes")]
     Size,
@@ -75,6 +79,7 @@ impl Policy {
             return Err(PolicyError::Size);
         }
         let document: Value = serde_json::from_str(text).map_err(|error| PolicyError::Json(error.to_string()))?;
+        serde_json::from_str::<KeysOnce>(text).map_err(|error| PolicyError::Ambiguous(error.to_string()))?;
         let statements = document.get("Statement").ok_or(PolicyError::NoStatement)?;
         let statements: Vec<&Value> = match statements {
             Value::Array(all) => all.iter().collect(),

@@ -212,6 +212,29 @@ fn what_is_not_a_policy_is_an_error_that_says_where() {
     assert!(judge(r#"{"Statement":[]}"#, &caller()).unwrap().because[0].contains("no statement"));
 }
 
+#[test]
+fn a_key_that_stands_twice_anywhere_is_refused_and_the_same_key_in_two_objects_is_not() {
+    let with = |condition: &str| {
+        format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Principal": {{"Federated": "{}"}},
+                "Action": "sts:AssumeRoleWithWebIdentity", "Condition": {{{condition}}}}}}}"#,
+            caller().provider_arn()
+        )
+    };
+    let of = |operator: &str, value: &str| format!(r#""{operator}": {{"{}:sub": "{value}"}}"#, caller().provider());
+    let (own, other) = (caller().subject, "system:serviceaccount:shop:billing");
+    let once = format!("{}, {}", of("StringEquals", &own), of("StringLike", &own));
+    assert_eq!(judge(&with(&once), &caller()).unwrap().decision, Decision::Allow);
+    assert_eq!(judge(&with(&of("StringEquals", other)), &caller()).unwrap().decision, Decision::Deny);
+    let twice = format!("{}, {}", of("StringEquals", other), of("StringEquals", &own));
+    for text in
+        [with(&twice), r#"{"Statement": [], "Statement": []}"#.to_owned(), r#"{"Id": "a", "\u0049d": "b"}"#.to_owned()]
+    {
+        let error = judge(&text, &caller()).unwrap_err();
+        assert!(matches!(&error, PolicyError::Ambiguous(why) if why.contains("stands twice")), "{error}");
+    }
+}
+
 fn any_condition() -> impl Strategy<Value = Value> {
     let operators = prop::sample::select(vec![
         "StringEquals",

@@ -42,6 +42,33 @@ async fn a_cluster_that_refuses_or_breaks_leaves_the_question_open() {
 }
 
 #[tokio::test]
+async fn another_cluster_or_account_than_the_configured_one_is_never_passed() {
+    let arn = |name: &str| Some(format!("arn:aws:eks:eu-west-1:111122223333:cluster/{name}"));
+    let mut lab = Lab::start(shop()).await;
+    lab.env.cluster.arn = arn("lab");
+    for id in [ANNOTATED, "irsa.trust-allows", "irsa.exchange-succeeds"] {
+        passed(&lab.run(id).await);
+    }
+    let trust = lab.run("irsa.trust-allows").await;
+    assert!(trust.evidence.iter().any(|seen| seen.kind == "cluster" && Some(&seen.reference) == arn("lab").as_ref()));
+    lab.env.cluster.arn = arn("production");
+    for id in [ANNOTATED, "irsa.trust-allows", "irsa.exchange-succeeds"] {
+        unknown(&lab.run(id).await, Reason::ControlFailed, "cluster/production, and `cluster.name` is lab");
+    }
+    lab.env.cluster.arn = None;
+    lab.env.aws.account_id = Some("999922223333".to_owned());
+    for id in ["irsa.trust-allows", "irsa.exchange-succeeds"] {
+        unknown(&lab.run(id).await, Reason::ControlFailed, "111122223333, and `aws.accountId` is 999922223333");
+    }
+    lab.env.settings.issuer = Some(super::ISSUER.to_owned());
+    unknown(&lab.run("irsa.trust-allows").await, Reason::ControlFailed, "999922223333");
+    lab.env.workloads[0].role_arn = None;
+    lab.annotate(ROLE);
+    failed(&lab.run(ANNOTATED).await, "999922223333", "Name a role");
+    failed(&lab.run("irsa.exchange-succeeds").await, "the account 111122223333", "`roleArn`");
+}
+
+#[tokio::test]
 async fn every_check_has_an_item_for_every_workload_and_texts_of_its_own() {
     let lab = Lab::start(shop()).await;
     for entry in CATALOGUE {
