@@ -2,7 +2,7 @@
 //! is first needed.
 
 use crate::arn;
-use crate::aws::{Failure, chain};
+use crate::aws::Failure;
 use crate::{Env, Settings, place};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
