@@ -9,6 +9,7 @@
 
 mod accounts;
 mod live;
+mod manifests;
 mod pods;
 mod tokens;
 #[allow(dead_code, reason = "the other tests of the program use the rest of it")]

@@ -100,7 +100,15 @@ fn a_report_is_fetched_from_whatever_has_it_whole() {
     assert_eq!(got.code, 22, "the last words are left: {got:?}");
     assert!(got.err.contains("no whole report") && got.json()["verdict"] == "inconclusive", "{got:?}");
 
+    // A later Job with the same plan, whose pods said nothing: what is there is not its report.
     cluster.put(PODS, json!({ "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [] }));
+    let mut job: Value = serde_json::from_str(&cluster.get(JOB).unwrap()).unwrap();
+    for (created, code) in [("2020-01-01T00:00:00Z", 0), ("2999-01-01T00:00:00Z", 20)] {
+        job["metadata"]["creationTimestamp"] = json!(created);
+        cluster.put(JOB, &job);
+        let got = fetch(&world, "job/gate");
+        assert_eq!((got.code, got.err.contains("before the Job was created")), (code, code == 20), "{got:?}");
+    }
     cluster.remove(RESULT);
     assert_eq!(fetch(&world, "job/gate").code, 20);
     assert_eq!(fetch(&world, "job/other").code, 20);

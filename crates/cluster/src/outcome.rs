@@ -5,7 +5,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{ListParams, LogParams, Patch, PatchParams};
 use kube::{Api, Client};
-use preflight_core::CannotTell;
+use preflight_core::{CannotTell, Timestamp};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -18,6 +18,8 @@ const OF_JOB: &str = "batch.kubernetes.io/job-name";
 /// A Job, as far as its result is concerned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobRun {
+    /// When it was created.
+    pub created: Option<Timestamp>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
     /// Its pods, the latest first.
@@ -93,6 +95,7 @@ pub async fn job_run(
     pods.sort_by_key(|pod| std::cmp::Reverse(pod.metadata.creation_timestamp.clone()));
     let run = |pod: Pod| PodRun { message: last_words(&pod, container), name: pod.metadata.name.unwrap_or_default() };
     Ok(Some(JobRun {
+        created: job.metadata.creation_timestamp.and_then(|time| time.0.to_string().parse().ok()),
         annotations: job.metadata.annotations.unwrap_or_default(),
         pods: pods.into_iter().map(run).collect(),
     }))

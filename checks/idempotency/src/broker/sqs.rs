@@ -56,13 +56,18 @@ impl Sqs {
         None
     }
 
-    /// Sending to the test queues, and looking at them and at those of rejected messages.
+    /// Sending to the test queues, and looking at them and at those of rejected messages. Where none of the latter is named,
+    /// the queues themselves say at run time which ones they are, and until then it may be any of the account.
     pub(crate) fn rights(&self, region: Option<&str>) -> Vec<Right> {
         let sides = || [&self.queues.ecs, &self.queues.eks].into_iter();
         let arn = |url: &String| arn_of(url, region);
+        let any = |url| arn(url).and_then(|arn| arn.rsplit_once(':').map(|(account, _)| format!("{account}:*")));
         let send = sides().map(|url| Right::aws("sqs:SendMessage", arn(url)));
-        let look = sides().chain(&self.dead_letters).flat_map(|url| LOOK.iter().map(|one| Right::aws(one, arn(url))));
-        send.chain(look).collect()
+        let known = sides().chain(&self.dead_letters).map(arn);
+        let unknown: Vec<_> = if self.dead_letters.is_empty() { sides().map(any).collect() } else { vec![] };
+        let find = unknown.clone().into_iter().map(|arn| Right::aws("sqs:GetQueueUrl", arn));
+        let look = known.chain(unknown).flat_map(|arn| LOOK.iter().map(move |one| Right::aws(one, arn.clone())));
+        send.chain(look).chain(find).collect()
     }
 
     pub(crate) async fn open(&self, env: &Env) -> Result<Box<dyn Lever>, BrokerError> {
@@ -390,6 +395,7 @@ mod tests {
         };
         assert_eq!(on("sqs:SendMessage"), ["a", "b"]);
         assert_eq!(on("sqs:DeleteMessage"), ["a", "b", "dead"]);
+        assert!(on("sqs:GetQueueUrl").is_empty(), "what is named need not be found");
         assert!(rights.iter().all(|one| PERMISSIONS.contains(&one.permission)));
     }
 
