@@ -1,6 +1,6 @@
 //! Pods run for real: what later tests of Jobs, probes and autoscalers stand on.
 
-use crate::live::{Place, image, live, wait};
+use crate::live::{Place, host, image, live, wait};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
@@ -64,6 +64,16 @@ fn a_pod_reaches_a_service() {
         let Some(image) = image() else { return };
         let address = "$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)";
         assert_eq!(job_ends(&place, &image, &["dial", address]).await.0, "Complete");
+    });
+}
+
+#[test]
+fn a_pod_reaches_a_server_of_this_host() {
+    live(|place| async move {
+        let (Some(image), Some(host)) = (image(), host()) else { return };
+        let server = std::net::TcpListener::bind((host.as_str(), 0)).unwrap();
+        let address = server.local_addr().unwrap().to_string();
+        assert_eq!(job_ends(&place, &image, &["dial", &address]).await.0, "Complete");
     });
 }
 
