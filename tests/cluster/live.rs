@@ -31,6 +31,9 @@ const IMAGE: &str = "EKS_PREFLIGHT_TEST_IMAGE";
 /// The API server's audit log, where this host can read it.
 const AUDIT: &str = "EKS_PREFLIGHT_TEST_AUDIT";
 
+/// The address at which pods reach this host, where they do.
+const HOST: &str = "EKS_PREFLIGHT_TEST_HOST";
+
 /// What a test may use.
 pub(crate) struct Place {
     pub(crate) client: Client,
@@ -73,6 +76,11 @@ pub(crate) fn image() -> Option<String> {
 /// The audit log.
 pub(crate) fn audit() -> Option<PathBuf> {
     setting(AUDIT).map(PathBuf::from)
+}
+
+/// The address at which pods reach servers of this host.
+pub(crate) fn host() -> Option<String> {
+    setting(HOST)
 }
 
 /// Waits until something is there.

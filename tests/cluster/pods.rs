@@ -1,6 +1,6 @@
 //! Pods run for real: what later tests of Jobs, probes and autoscalers stand on.
 
-use crate::live::{Place, image, live, wait};
+use crate::live::{Place, host, image, live, wait};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
@@ -15,10 +15,11 @@ fn restricted(image: &str, arguments: &[&str]) -> Value {
     json!({"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "securityContext": security, "containers": [container]})
 }
 
-/// A Job that ends with an exit code; the type and the reason of the condition that it comes to.
-async fn job_ends(place: &Place, image: &str, code: &str) -> (String, Option<String>) {
+/// The type and the reason of the condition that a Job comes to.
+async fn job_ends(place: &Place, image: &str, arguments: &[&str]) -> (String, Option<String>) {
     let policy = json!({"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [10, 11]}}]});
-    let spec = json!({"backoffLimit": 3, "podFailurePolicy": policy, "template": {"spec": restricted(image, &["exit", code])}});
+    let spec =
+        json!({"backoffLimit": 3, "podFailurePolicy": policy, "template": {"spec": restricted(image, arguments)}});
     let job: Job = place.create(json!({"metadata": {"generateName": "ends-"}, "spec": spec})).await;
     let name = job.metadata.name.unwrap();
     wait("the Job's end", || async {
@@ -51,9 +52,28 @@ fn a_pod_with_a_projected_token_runs() {
 fn a_job_ends_as_its_exit_code_and_its_failure_policy_say() {
     live(|place| async move {
         let Some(image) = image() else { return };
-        assert_eq!(job_ends(&place, &image, "0").await.0, "Complete");
+        assert_eq!(job_ends(&place, &image, &["exit", "0"]).await.0, "Complete");
         let failed = ("Failed".to_owned(), Some("PodFailurePolicy".to_owned()));
-        assert_eq!(job_ends(&place, &image, "10").await, failed);
+        assert_eq!(job_ends(&place, &image, &["exit", "10"]).await, failed);
+    });
+}
+
+#[test]
+fn a_pod_reaches_a_service() {
+    live(|place| async move {
+        let Some(image) = image() else { return };
+        let address = "$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)";
+        assert_eq!(job_ends(&place, &image, &["dial", address]).await.0, "Complete");
+    });
+}
+
+#[test]
+fn a_pod_reaches_a_server_of_this_host() {
+    live(|place| async move {
+        let (Some(image), Some(host)) = (image(), host()) else { return };
+        let server = std::net::TcpListener::bind((host.as_str(), 0)).unwrap();
+        let address = server.local_addr().unwrap().to_string();
+        assert_eq!(job_ends(&place, &image, &["dial", &address]).await.0, "Complete");
     });
 }
 
