@@ -15,6 +15,7 @@
 mod digest;
 mod exit;
 mod finding;
+mod keys;
 mod outcome;
 mod read;
 mod report;
@@ -29,6 +30,7 @@ mod schema;
 pub use digest::{sha256_hex, sha256_of};
 pub use exit::ExitCode;
 pub use finding::{Evidence, Finding, Remediation};
+pub use keys::KeysOnce;
 pub use outcome::{Level, Outcome, Reason, Verdict};
 pub use read::{REPORT_BYTES_MAX, ReadError, read};
 pub use report::{

@@ -1,9 +1,7 @@
 //! The reader: any report of this major version, unknown fields ignored, unknown words taken as the cautious ones.
 
-use crate::{Report, SCHEMA};
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use crate::{KeysOnce, Report, SCHEMA};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::fmt;
 
 /// The most bytes of a report. A reader that takes files from elsewhere need not load more.
@@ -68,62 +66,5 @@ pub(crate) fn read_document(text: &str) -> Result<(Value, Report), ReadError> {
 impl Report {
     fn deserialize_from(document: &Value) -> Result<Self, serde_json::Error> {
         serde::Deserialize::deserialize(document)
-    }
-}
-
-/// Any JSON in which no object has a key twice. Apart from reading the document so that numbers stay serde_json's own.
-struct KeysOnce;
-
-impl<'de> Deserialize<'de> for KeysOnce {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self)
-    }
-}
-
-impl<'de> Visitor<'de> for KeysOnce {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while items.next_element::<Self>()?.is_some() {}
-        Ok(self)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
-        let mut keys = BTreeSet::new();
-        while let Some((key, Self)) = entries.next_entry::<String, Self>()? {
-            if keys.contains(&key) {
-                return Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")));
-            }
-            keys.insert(key);
-        }
-        Ok(self)
     }
 }

@@ -7,7 +7,6 @@
 //! statement decides.
 
 mod condition;
-mod keys;
 mod lint;
 mod policy;
 mod text;

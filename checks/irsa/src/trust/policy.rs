@@ -1,6 +1,6 @@
 //! The grammar of trust policies: one or many everywhere.
 
-use super::keys::KeysOnce;
+use preflight_report::KeysOnce;
 use serde_json::{Map, Value};
 
 /// The largest policy that is read; IAM stores at most 8192 characters.

@@ -1,11 +1,11 @@
-//! JSON in which no object has a key twice: serde_json takes the last one without a word, IAM need not.
+//! JSON that says everything once: serde_json takes the last of two equal keys without a word, and other readers need not.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Any JSON in which no object has a key twice.
-pub(super) struct KeysOnce;
+/// Any JSON in which no object has a key twice. Apart from reading the document so that numbers stay serde_json's own.
+pub struct KeysOnce;
 
 impl<'de> Deserialize<'de> for KeysOnce {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
