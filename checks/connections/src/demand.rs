@@ -5,8 +5,9 @@ use crate::headroom::{Contributor, Instances, Side};
 use crate::pools::{self, Pool, Reference};
 use crate::processes::processes;
 use crate::settings::{Endpoint, Engine, Use};
+use crate::unseen::{self, Unread, is_of_another_engine};
 use crate::variables::{Variable, normalised};
-use preflight_cluster::EnvVar;
+use std::collections::BTreeMap;
 
 /// One workload on one side, as far as connections are concerned.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub(crate) struct Deployed {
     pub side: Side,
     /// How many there are; or why that cannot be told.
     pub instances: Result<Instances, String>,
+    /// Why there may be more than that, if there may.
+    pub more: Option<String>,
     /// Where it is written.
     pub at: String,
     pub containers: Vec<Container>,
@@ -26,6 +29,10 @@ pub(crate) struct Deployed {
 pub(crate) struct Container {
     pub variables: Vec<Variable>,
     pub arguments: Vec<Variable>,
+    /// The configuration files that can be read: their names and texts.
+    pub files: Vec<Variable>,
+    /// The variables and files that cannot.
+    pub unread: Vec<Unread>,
 }
 
 /// The demand on one endpoint.
@@ -34,24 +41,29 @@ pub(crate) struct Demand {
     pub contributors: Vec<Contributor>,
     /// Whose share cannot be told, and why. As long as there is any, the contributors are a lower bound.
     pub unclear: Vec<String>,
+    /// Who is taken not to use the endpoint only because nothing is seen of it.
+    pub unseen: Vec<String>,
+    /// What the settings say although it looks otherwise.
+    pub notes: Vec<String>,
 }
 
 /// Adds up who connects to the server of `endpoint`. `endpoints` are all of them, `uses` what the settings say by
-/// workload. Another endpoint with the same address is another name for the same limits, so what uses it counts as well.
+/// workload, which is complete for those that are there. Another endpoint with the same address is another name for the
+/// same limits, so what uses it counts as well.
 pub(crate) fn demand(
     endpoint: &Endpoint,
     endpoints: &[Endpoint],
     deployed: &[Deployed],
-    uses: &[(String, Use)],
+    uses: &BTreeMap<String, Vec<Use>>,
 ) -> Demand {
     let server = Server::of(endpoint, endpoints);
     let mut demand = Demand::default();
     let mut sides = vec![];
     for workload in deployed {
-        let own_uses: Vec<&Use> =
-            uses.iter().filter(|(name, _)| *name == workload.workload).map(|(_, one)| one).collect();
-        let declared = own_uses.iter().copied().filter(|one| server.same.contains(&one.endpoint.as_str())).collect();
-        let is_explained = own_uses.iter().any(|one| server.of_engine.contains(&one.endpoint.as_str()));
+        let told = uses.get(&workload.workload);
+        let is_declared = |one: &&Use| server.same.contains(&one.endpoint.as_str());
+        let declared: Vec<&Use> = told.into_iter().flatten().filter(is_declared).collect();
+        let is_used = !declared.is_empty();
         let known = demand.clone();
         let mut share = Share { server: &server, workload, declared, demand: &mut demand };
         let mut found = false;
@@ -61,20 +73,38 @@ pub(crate) fn demand(
         if !found {
             share.of_declaration();
         }
-        if !is_explained {
-            share.of_secrets();
-            if !found {
-                share.of_hosts_without_a_port();
-            }
+        if told.is_none() {
+            share.of_the_unseen(found);
+        } else if !found && !is_used {
+            share.of_denial();
         }
-        if !found && own_uses.is_empty() {
-            share.of_unknown_names();
+        let is_seen = demand.contributors != known.contributors || demand.unclear != known.unclear;
+        if !is_seen && told.is_none() {
+            demand.unseen.push(title(workload));
         }
-        let is_elsewhere = is_explained || workload.containers.iter().any(|container| server.has_rival_in(container));
-        sides.push((workload, demand != known, is_elsewhere));
+        let is_elsewhere = told.is_some() || workload.containers.iter().any(|container| server.has_rival_in(container));
+        sides.push((workload, is_seen, is_elsewhere));
     }
     demand.unclear.extend(one_sided(endpoint, &sides));
+    demand.unclear.extend(growing(deployed, &demand.contributors));
     demand
+}
+
+/// Workloads that count, and of which there may be more.
+fn growing(deployed: &[Deployed], contributors: &[Contributor]) -> Vec<String> {
+    let counts =
+        |one: &Deployed| contributors.iter().any(|known| known.workload == one.workload && known.side == one.side);
+    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for one in deployed.iter().filter(|one| counts(one)) {
+        if let Some(why) = &one.more {
+            by_reason.entry(why).or_default().push(title(one));
+        }
+    }
+    by_reason.into_iter().map(|(why, titles)| format!("{}: {why}", titles.join(", "))).collect()
+}
+
+fn title(workload: &Deployed) -> String {
+    format!("{} ({})", workload.workload, workload.side)
 }
 
 /// Workloads that use the endpoint on one side, while nothing is seen of it on the other: an alias is missing there, or it
@@ -100,25 +130,26 @@ struct Server<'a> {
     same: Vec<&'a str>,
     /// The spellings of all of these.
     names: Vec<Names>,
-    /// Those of other servers.
+    /// Those of other servers of the engine.
     rivals: Vec<Names>,
-    /// The names of every endpoint of the engine.
-    of_engine: Vec<&'a str>,
+    /// Those of every endpoint of another engine.
+    strangers: Vec<(Engine, Names)>,
 }
 
 impl<'a> Server<'a> {
     fn of(endpoint: &'a Endpoint, endpoints: &'a [Endpoint]) -> Self {
         let own = Names::of(endpoint);
-        let of_engine = endpoints.iter().filter(|other| other.engine == endpoint.engine);
+        let (of_engine, strangers): (Vec<&Endpoint>, Vec<&Endpoint>) =
+            endpoints.iter().partition(|other| other.engine == endpoint.engine);
         let (same, others): (Vec<&Endpoint>, Vec<&Endpoint>) = of_engine
-            .clone()
+            .into_iter()
             .partition(|other| other.name == endpoint.name || Names::of(other).share_an_address_with(&own));
         Self {
             endpoint,
             same: same.iter().map(|one| one.name.as_str()).collect(),
             names: same.into_iter().map(Names::of).collect(),
             rivals: others.into_iter().map(Names::of).collect(),
-            of_engine: of_engine.map(|one| one.name.as_str()).collect(),
+            strangers: strangers.into_iter().map(|one| (one.engine, Names::of(one))).collect(),
         }
     }
 
@@ -136,6 +167,14 @@ impl<'a> Server<'a> {
 
     fn has_rival_in(&self, container: &Container) -> bool {
         !self.rivals_in(&container.variables).is_empty()
+    }
+
+    /// Whether a container names an endpoint of another engine.
+    fn has_stranger_in(&self, container: &Container) -> bool {
+        let variables = &container.variables;
+        self.strangers
+            .iter()
+            .any(|(engine, names)| variables.iter().any(|variable| mentions(*engine, names, variable, variables)))
     }
 }
 
@@ -210,48 +249,73 @@ impl Share<'_> {
         }
     }
 
-    /// Addresses that stand in secrets might be this endpoint's.
-    fn of_secrets(&mut self) {
+    /// What may be this endpoint's address, and cannot be read or told apart; `found` is whether another one is seen.
+    fn of_the_unseen(&mut self, found: bool) {
         let engine = self.server.endpoint.engine;
-        let hidden = self.variables().find(|variable| {
-            let name = normalised(&variable.name);
-            variable.value.is_none() && pools::source_of(&variable.name) != name && may_be_for(engine, &name)
-        });
-        if let Some(Variable { name, at, .. }) = hidden.cloned() {
+        if let Some(Variable { name, at, .. }) = self.hidden_address() {
             let what = format!("{name} at {at} is not written down and may be the address of");
-            self.unclear(&what, "say so with `uses`");
+            return self.unclear(&what, "say so with `uses`");
+        }
+        if found {
+            return;
+        }
+        if let Some(Variable { name, at, .. }) = self.host_without_a_port() {
+            let what = format!("{name} at {at} names the host without a port and may mean");
+            self.unclear(&what, "add the port, the host to `aliases`, or say with `uses` what it connects to");
+        } else if let Some(Variable { name, at, .. }) = self.file_with_the_address() {
+            let fix = "say with `uses` how many connections one process opens to it";
+            self.unclear(&format!("the file {name} at {at} names"), fix);
+        } else if let Some(why) = unseen::suspicion(engine, self.workload, || self.names_any()) {
+            let fix = "add it to the files (of a Secret, the names of its keys are enough), or say with `uses` all that the \
+                       workload connects to (`uses: []`: to no endpoint)";
+            self.unclear(&format!("{why} and may hold the address of"), fix);
         }
     }
 
-    /// So might a host whose port is written nowhere.
-    fn of_hosts_without_a_port(&mut self) {
+    /// The settings say that the endpoint is not used, which the reader of a pass may want to look at again.
+    fn of_denial(&mut self) {
+        if let Some(Variable { name, at, .. }) = self.hidden_address() {
+            let endpoint = &self.server.endpoint.name;
+            let text = format!("{}: `uses` says that {name} at {at} is not the address of {endpoint}", self.title());
+            self.demand.notes.push(text);
+        }
+    }
+
+    /// An address in a secret.
+    fn hidden_address(&self) -> Option<Variable> {
+        let engine = self.server.endpoint.engine;
+        let is_hidden =
+            |variable: &&Variable| variable.value.is_none() && unseen::is_address_for(engine, &variable.name);
+        self.variables().find(is_hidden).cloned()
+    }
+
+    /// A host whose port is written nowhere.
+    fn host_without_a_port(&self) -> Option<Variable> {
         let engine = self.server.endpoint.engine;
         let all: Vec<Variable> = self.variables().cloned().collect();
-        let host = all.iter().find(|variable| {
+        let is_it = |variable: &&Variable| {
             let beside = || port_beside(variable, &all);
             let is_named = |names: &Names| variable.value.as_ref().is_some_and(|value| names.may_be_in(value, beside));
             let is_rival = |rival: &Names| mentions(engine, rival, variable, &all);
             !is_of_another_engine(engine, &variable.name)
                 && self.server.names.iter().any(is_named)
                 && !self.server.rivals.iter().any(is_rival)
-        });
-        if let Some(Variable { name, at, .. }) = host {
-            let what = format!("{name} at {at} names the host without a port and may mean");
-            self.unclear(&what, "add the port, the host to `aliases`, or say with `uses` what it connects to");
-        }
+        };
+        all.iter().find(is_it).cloned()
     }
 
-    /// Variables whose very names are not here might hold this endpoint's address, unless the settings say what the
-    /// workload uses.
-    fn of_unknown_names(&mut self) {
-        let any = self.variables().find(|variable| variable.name.ends_with(EnvVar::ANY)).cloned();
-        if let Some(variable) = any {
-            let what =
-                format!("the names of the variables from {} are not known, and one may be the address of", variable.at);
-            let fix = "add their source (of a Secret, the names of its keys are enough), or say with `uses` what the \
-                       workload connects to";
-            self.unclear(&what, fix);
-        }
+    /// A mounted file that names the endpoint: it is used, and how much is not told.
+    fn file_with_the_address(&self) -> Option<Variable> {
+        let mut files = self.workload.containers.iter().flat_map(|container| &container.files);
+        files.find(|file| self.server.is_named_by(file, &[])).cloned()
+    }
+
+    /// Whether the workload names any endpoint.
+    fn names_any(&self) -> bool {
+        self.workload
+            .containers
+            .iter()
+            .any(|container| self.server.has_rival_in(container) || self.server.has_stranger_in(container))
     }
 
     fn variables(&self) -> impl Iterator<Item = &'_ Variable> {
@@ -293,7 +357,7 @@ impl Share<'_> {
     }
 
     fn title(&self) -> String {
-        format!("{} ({})", self.workload.workload, self.workload.side)
+        title(self.workload)
     }
 }
 
@@ -334,28 +398,6 @@ fn account_of(reference: &Reference<'_>, variables: &[Variable]) -> Option<Strin
 
 /// Names hosts that are reached directly, and no connection.
 const NO_PROXY: &str = "noproxy";
-
-/// Databases that are none of MySQL's.
-const OTHER_DATABASES: &[&str] = &["mongo", "dynamo", "influx", "couch", "documentdb", "postgres", "elastic"];
-
-/// Whether a variable of this normalised name could hold an address of such a server.
-fn may_be_for(engine: Engine, name: &str) -> bool {
-    let words: &[&str] = match engine {
-        Engine::MySql if OTHER_DATABASES.iter().any(|other| name.contains(other)) => &[],
-        Engine::MySql => &["datasource", "database", "mysql", "mariadb", "aurora", "jdbc", "db"],
-        Engine::Redis => &["redis", "valkey", "cache"],
-        Engine::RabbitMq => &["rabbit", "amqp"],
-        Engine::ActiveMq => &["activemq", "jms", "brokerurl", "stomp"],
-    };
-    words.iter().any(|word| name.contains(word))
-}
-
-/// Whether a variable is one of another kind of server by its name.
-fn is_of_another_engine(engine: Engine, name: &str) -> bool {
-    let name = normalised(name);
-    let all = [Engine::MySql, Engine::Redis, Engine::RabbitMq, Engine::ActiveMq];
-    !may_be_for(engine, &name) && all.into_iter().any(|other| may_be_for(other, &name))
-}
 
 #[cfg(test)]
 mod tests {

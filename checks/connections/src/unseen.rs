@@ -1,0 +1,129 @@
+//! What a workload may connect to without being seen to: where its configuration cannot be read.
+//!
+//! Any value that stands elsewhere may be an address or hold one. Excused by their names are those of other kinds of
+//! servers, certificates, and passwords and the like of a server that is seen.
+
+use crate::demand::Deployed;
+use crate::pools;
+use crate::settings::Engine;
+use crate::variables::{Variable, normalised};
+use preflight_cluster::EnvVar;
+
+/// A variable or a file of a container that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unread {
+    /// Its name, or one that ends with [`EnvVar::ANY`].
+    pub name: String,
+    /// Whether it is a file.
+    pub is_file: bool,
+    /// Where it comes from instead.
+    pub why: String,
+    pub at: String,
+}
+
+/// Databases that are none of MySQL's.
+const OTHER_DATABASES: &[&str] = &["mongo", "dynamo", "influx", "couch", "documentdb", "postgres", "elastic"];
+
+/// Further servers that are no endpoints.
+const OTHER_SERVERS: &[&str] = &["kafka", "sentry", "webhook", "smtp"];
+
+/// Ends of the names of what lets somebody in and leads nowhere, normalised.
+const CREDENTIALS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "pass",
+    "secret",
+    "token",
+    "key",
+    "keyid",
+    "clientid",
+    "username",
+    "user",
+    "salt",
+];
+
+/// The same of certificates and their keys.
+const CERTIFICATES: &[&str] = &["crt", "cer", "cert", "pem", "jks", "p12", "pfx", "tlskey"];
+
+/// Where Spring is told to read more configuration from:
+/// <https://docs.spring.io/spring-boot/reference/features/external-config.html>, Spring Cloud Config.
+const IMPORTS: &[&str] =
+    &["springconfigimport", "springconfiglocation", "springconfigadditionallocation", "springcloudconfiguri"];
+
+/// What of it lies in the image or is mounted.
+const LOCAL: &[&str] = &["classpath", "file:", "configtree:", "env:", "/", "./"];
+
+/// Why a workload of which nothing is seen may use an endpoint of this engine all the same, if it may. `names_any` tells
+/// whether it names another endpoint.
+pub(crate) fn suspicion(engine: Engine, workload: &Deployed, names_any: impl Fn() -> bool) -> Option<String> {
+    let variables = || workload.containers.iter().flat_map(|container| &container.variables);
+    let has_address = || variables().any(|known| known.value.is_some() && is_address_for(engine, &known.name));
+    let mut unread = workload.containers.iter().flat_map(|container| &container.unread);
+    if let Some(one) = unread.find(|one| may_hold_an_address(engine, &one.name, has_address, &names_any)) {
+        let Unread { name, is_file, why, at } = one;
+        return Some(match (name.ends_with(EnvVar::ANY), is_file) {
+            (true, true) => format!("the files at {at} are not known ({why})"),
+            (true, false) => format!("the variables `{name}` at {at} are not known ({why})"),
+            (false, true) => format!("the file {name} at {at} cannot be read ({why})"),
+            (false, false) => format!("{name} at {at} cannot be read ({why})"),
+        });
+    }
+    let import = variables().find(|known| reads_elsewhere(known))?;
+    Some(format!("{} at {} tells that more configuration is read from elsewhere", import.name, import.at))
+}
+
+fn may_hold_an_address(
+    engine: Engine,
+    name: &str,
+    has_address: impl Fn() -> bool,
+    names_any: impl Fn() -> bool,
+) -> bool {
+    if name.ends_with(EnvVar::ANY) {
+        return true;
+    }
+    let (is_other, name) = (is_of_another_engine(engine, name), normalised(name));
+    let is_for_this = may_be_for(engine, &name);
+    let contains = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    let ends = |words: &[&str]| words.iter().any(|word| name.ends_with(word));
+    if is_other || ends(CERTIFICATES) || (!is_for_this && (contains(OTHER_DATABASES) || contains(OTHER_SERVERS))) {
+        return false;
+    }
+    // A password is that of a server: of one that is seen, or of one that is not.
+    !ends(CREDENTIALS) || !(if is_for_this { has_address() } else { names_any() })
+}
+
+fn reads_elsewhere(variable: &Variable) -> bool {
+    let places = || variable.value.iter().flat_map(|value| value.split([',', ';'])).map(str::trim);
+    let is_local = |place: &str| {
+        let place = place.strip_prefix("optional:").unwrap_or(place);
+        place.is_empty() || LOCAL.iter().any(|local| place.starts_with(local))
+    };
+    IMPORTS.contains(&normalised(&variable.name).as_str()) && places().any(|place| !is_local(place))
+}
+
+/// Whether a variable of this name holds an address of such a server.
+pub(crate) fn is_address_for(engine: Engine, name: &str) -> bool {
+    let normal = normalised(name);
+    pools::source_of(name) != normal && may_be_for(engine, &normal)
+}
+
+/// Whether a variable is one of another kind of server by its name.
+pub(crate) fn is_of_another_engine(engine: Engine, name: &str) -> bool {
+    let name = normalised(name);
+    let all = [Engine::MySql, Engine::Redis, Engine::RabbitMq, Engine::ActiveMq];
+    !may_be_for(engine, &name) && all.into_iter().any(|other| may_be_for(other, &name))
+}
+
+/// Whether a variable of this normalised name could be about such a server.
+fn may_be_for(engine: Engine, name: &str) -> bool {
+    let words: &[&str] = match engine {
+        Engine::MySql if OTHER_DATABASES.iter().any(|other| name.contains(other)) => &[],
+        Engine::MySql => &["datasource", "database", "mysql", "mariadb", "aurora", "jdbc", "db"],
+        Engine::Redis => &["redis", "valkey", "cache"],
+        Engine::RabbitMq => &["rabbit", "amqp"],
+        Engine::ActiveMq => &["activemq", "jms", "brokerurl", "stomp"],
+    };
+    words.iter().any(|word| name.contains(word))
+}
