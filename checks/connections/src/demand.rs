@@ -58,44 +58,44 @@ pub(crate) fn demand(
 ) -> Demand {
     let server = Server::of(endpoint, endpoints);
     let mut demand = Demand::default();
-    let mut sides = vec![];
+    let (mut seen, mut unseen) = (vec![], vec![]);
     for workload in deployed {
         let told = uses.get(&workload.workload);
         let is_declared = |one: &&Use| server.same.contains(&one.endpoint.as_str());
         let declared: Vec<&Use> = told.into_iter().flatten().filter(is_declared).collect();
-        let is_used = !declared.is_empty();
-        let known = demand.clone();
+        let is_declared = !declared.is_empty();
         let mut share = Share { server: &server, workload, declared, demand: &mut demand };
-        let mut found = false;
+        let mut is_named = false;
         for container in &workload.containers {
-            found |= share.of_container(container);
+            is_named |= share.of_container(container);
         }
-        if !found {
+        if !is_named {
             share.of_declaration();
         }
-        if told.is_none() {
-            share.of_the_unseen(found);
-        } else if !found && !is_used {
+        let is_seen = is_named || is_declared;
+        let is_doubtful = told.is_none() && share.of_the_unseen(is_named);
+        if is_seen {
+            seen.push(workload);
+        } else if told.is_some() {
             share.of_denial();
+        } else if !is_doubtful {
+            unseen.push(workload);
         }
-        let is_seen = demand.contributors != known.contributors || demand.unclear != known.unclear;
-        if !is_seen && told.is_none() {
-            demand.unseen.push(title(workload));
-        }
-        let is_elsewhere = told.is_some() || workload.containers.iter().any(|container| server.has_rival_in(container));
-        sides.push((workload, is_seen, is_elsewhere));
     }
-    demand.unclear.extend(one_sided(endpoint, &sides));
-    demand.unclear.extend(growing(deployed, &demand.contributors));
+    for workload in unseen {
+        match one_sided(&server, workload, &seen) {
+            Some(why) => demand.unclear.push(why),
+            None => demand.unseen.push(title(workload)),
+        }
+    }
+    demand.unclear.extend(growing(&seen));
     demand
 }
 
 /// Workloads that count, and of which there may be more.
-fn growing(deployed: &[Deployed], contributors: &[Contributor]) -> Vec<String> {
-    let counts =
-        |one: &Deployed| contributors.iter().any(|known| known.workload == one.workload && known.side == one.side);
+fn growing(seen: &[&Deployed]) -> Vec<String> {
     let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for one in deployed.iter().filter(|one| counts(one)) {
+    for one in seen {
         if let Some(why) = &one.more {
             by_reason.entry(why).or_default().push(title(one));
         }
@@ -107,20 +107,20 @@ fn title(workload: &Deployed) -> String {
     format!("{} ({})", workload.workload, workload.side)
 }
 
-/// Workloads that use the endpoint on one side, while nothing is seen of it on the other: an alias is missing there, or it
-/// was forgotten.
-fn one_sided(endpoint: &Endpoint, sides: &[(&Deployed, bool, bool)]) -> Vec<String> {
-    let missing = sides.iter().filter(|(_, is_seen, is_elsewhere)| !is_seen && !is_elsewhere).filter_map(|(one, ..)| {
-        let twin = sides.iter().find(|(twin, is_seen, _)| *is_seen && twin.workload == one.workload)?.0;
-        (twin.side != one.side).then(|| {
-            format!(
-                "{} ({}): nothing at {} names {}, which {} ({}) uses; add the address that it uses to `aliases`, or say \
-                 with `uses` what it connects to",
-                one.workload, one.side, one.at, endpoint.name, twin.workload, twin.side
-            )
-        })
-    });
-    missing.collect()
+/// That a workload uses the endpoint on one side, while nothing is seen of it on the other: an alias is missing there, or
+/// it was forgotten. Not where it names another server of the engine.
+fn one_sided(server: &Server<'_>, one: &Deployed, seen: &[&Deployed]) -> Option<String> {
+    let twin = seen.iter().find(|twin| twin.workload == one.workload && twin.side != one.side)?;
+    (!one.containers.iter().any(|container| server.has_rival_in(container))).then(|| {
+        format!(
+            "{}: nothing at {} names {}, which {} uses; add the address that it uses to `aliases`, or say with `uses` what \
+             it connects to",
+            title(one),
+            one.at,
+            server.endpoint.name,
+            title(twin)
+        )
+    })
 }
 
 /// One server among those of its engine.
@@ -178,6 +178,9 @@ impl<'a> Server<'a> {
     }
 }
 
+/// Why an endpoint may be used, before its name, and what to do.
+type Doubt = (String, &'static str);
+
 /// The share of one workload on one side.
 struct Share<'a> {
     server: &'a Server<'a>,
@@ -219,7 +222,7 @@ impl Share<'_> {
 
     fn processes(&mut self, container: &Container) -> u64 {
         processes(&container.variables, &container.arguments).unwrap_or_else(|why| {
-            let text = format!("{}: {why}, so the number of its processes is not known", self.title());
+            let text = format!("{}: {why}, so the number of its processes is not known", title(self.workload));
             self.demand.unclear.push(text);
             1
         })
@@ -249,48 +252,39 @@ impl Share<'_> {
         }
     }
 
-    /// What may be this endpoint's address, and cannot be read or told apart; `found` is whether another one is seen.
-    fn of_the_unseen(&mut self, found: bool) {
-        let engine = self.server.endpoint.engine;
-        if let Some(Variable { name, at, .. }) = self.hidden_address() {
-            let what = format!("{name} at {at} is not written down and may be the address of");
-            return self.unclear(&what, "say so with `uses`");
+    /// Whether the endpoint may be used beyond what is seen. Whoever names it already may hide a second address.
+    fn of_the_unseen(&mut self, is_named: bool) -> bool {
+        let mut doubt = self.hidden_address();
+        if !is_named {
+            doubt = doubt.or_else(|| self.host_without_a_port()).or_else(|| self.file_with_the_address());
+            doubt = doubt.or_else(|| {
+                let why = unseen::suspicion(self.server.endpoint.engine, self.workload, || self.names_any())?;
+                Some((format!("{why} and may hold the address of"), unseen::FIX))
+            });
         }
-        if found {
-            return;
-        }
-        if let Some(Variable { name, at, .. }) = self.host_without_a_port() {
-            let what = format!("{name} at {at} names the host without a port and may mean");
-            self.unclear(&what, "add the port, the host to `aliases`, or say with `uses` what it connects to");
-        } else if let Some(Variable { name, at, .. }) = self.file_with_the_address() {
-            let fix = "say with `uses` how many connections one process opens to it";
-            self.unclear(&format!("the file {name} at {at} names"), fix);
-        } else if let Some(why) = unseen::suspicion(engine, self.workload, || self.names_any()) {
-            let fix = "add it to the files (of a Secret, the names of its keys are enough), or say with `uses` all that the \
-                       workload connects to (`uses: []`: to no endpoint)";
-            self.unclear(&format!("{why} and may hold the address of"), fix);
-        }
+        let said = doubt.map(|(what, fix)| format!("{what} {}; {fix}", self.server.endpoint.name));
+        self.demand.unclear.extend(said.iter().map(|said| format!("{}: {said}", title(self.workload))));
+        said.is_some()
     }
 
-    /// The settings say that the endpoint is not used, which the reader of a pass may want to look at again.
+    /// The settings say that the endpoint is not used, and whoever reads of a pass may want to look at it again.
     fn of_denial(&mut self) {
-        if let Some(Variable { name, at, .. }) = self.hidden_address() {
-            let endpoint = &self.server.endpoint.name;
-            let text = format!("{}: `uses` says that {name} at {at} is not the address of {endpoint}", self.title());
-            self.demand.notes.push(text);
+        if let Some((what, _)) = self.hidden_address().or_else(|| self.file_with_the_address()) {
+            let (workload, endpoint) = (title(self.workload), &self.server.endpoint.name);
+            self.demand.notes.push(format!("{workload}: {what} {endpoint}; `uses` says that it is not used"));
         }
     }
 
     /// An address in a secret.
-    fn hidden_address(&self) -> Option<Variable> {
+    fn hidden_address(&self) -> Option<Doubt> {
         let engine = self.server.endpoint.engine;
-        let is_hidden =
-            |variable: &&Variable| variable.value.is_none() && unseen::is_address_for(engine, &variable.name);
-        self.variables().find(is_hidden).cloned()
+        let mut hidden = self.variables().filter(|variable| variable.value.is_none());
+        let Variable { name, at, .. } = hidden.find(|variable| unseen::is_address_for(engine, &variable.name))?;
+        Some((format!("{name} at {at} is not written down and may be the address of"), "say so with `uses`"))
     }
 
     /// A host whose port is written nowhere.
-    fn host_without_a_port(&self) -> Option<Variable> {
+    fn host_without_a_port(&self) -> Option<Doubt> {
         let engine = self.server.endpoint.engine;
         let all: Vec<Variable> = self.variables().cloned().collect();
         let is_it = |variable: &&Variable| {
@@ -301,13 +295,17 @@ impl Share<'_> {
                 && self.server.names.iter().any(is_named)
                 && !self.server.rivals.iter().any(is_rival)
         };
-        all.iter().find(is_it).cloned()
+        let Variable { name, at, .. } = all.iter().find(is_it)?;
+        let fix = "add the port, the host to `aliases`, or say with `uses` what it connects to";
+        Some((format!("{name} at {at} names the host without a port and may mean"), fix))
     }
 
     /// A mounted file that names the endpoint: it is used, and how much is not told.
-    fn file_with_the_address(&self) -> Option<Variable> {
+    fn file_with_the_address(&self) -> Option<Doubt> {
         let mut files = self.workload.containers.iter().flat_map(|container| &container.files);
-        files.find(|file| self.server.is_named_by(file, &[])).cloned()
+        let Variable { name, at, .. } = files.find(|file| self.server.is_named_by(file, &[]))?;
+        let fix = "say with `uses` how many connections one process opens to it";
+        Some((format!("the file {name} at {at} names"), fix))
     }
 
     /// Whether the workload names any endpoint.
@@ -322,11 +320,6 @@ impl Share<'_> {
         self.workload.containers.iter().flat_map(|container| &container.variables)
     }
 
-    fn unclear(&mut self, what: &str, fix: &str) {
-        let text = format!("{}: {what} {}; {fix}", self.title(), self.server.endpoint.name);
-        self.demand.unclear.push(text);
-    }
-
     fn add(&mut self, (pool, declared): (Pool, Option<u64>), processes: u64, account: Option<String>, at: &str) {
         let by_declaration = |size| (size, "`uses` of the settings".to_owned(), false);
         let (size, source, assumed) = match (pool, declared) {
@@ -337,7 +330,7 @@ impl Share<'_> {
                 (size, format!("assumed default of {client}; used at {at}"), true)
             }
             (Pool::Unbounded { why } | Pool::Unreadable { why }, None) => {
-                self.demand.unclear.push(format!("{}: {why}; give the size with `uses`", self.title()));
+                self.demand.unclear.push(format!("{}: {why}; give the size with `uses`", title(self.workload)));
                 return;
             }
         };
@@ -352,12 +345,8 @@ impl Share<'_> {
                 assumed,
                 account,
             }),
-            Err(why) => self.demand.unclear.push(format!("{}: {why}", self.title())),
+            Err(why) => self.demand.unclear.push(format!("{}: {why}", title(self.workload))),
         }
-    }
-
-    fn title(&self) -> String {
-        title(self.workload)
     }
 }
 
@@ -419,31 +408,59 @@ mod tests {
                 at: format!("{workload}.yaml:1"),
             })
             .collect();
+        let unread = variables.iter().filter(|one| one.value.is_none()).map(|one| Unread {
+            name: one.name.clone(),
+            is_file: false,
+            why: "key k of Secret s".to_owned(),
+            at: one.at.clone(),
+        });
+        let container =
+            Container { unread: unread.collect(), variables: expand(&variables, &[]), ..Container::default() };
         Deployed {
             workload: workload.to_owned(),
             side,
             instances: Ok(Instances { steady: 2, rollout: 4, worst: 5 }),
+            more: None,
             at: format!("{workload}.yaml"),
-            containers: vec![Container { variables: expand(&variables, &[]), arguments: vec![] }],
+            containers: vec![container],
         }
     }
 
     const URL: (&str, Option<&str>) = ("SPRING_DATASOURCE_URL", Some("jdbc:mysql://db.internal:3306/shop"));
     const POOL: (&str, Option<&str>) = ("SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", Some("20"));
 
-    fn of(endpoints: &[Endpoint], deployed: &[Deployed], uses: &[(String, Use)]) -> Demand {
+    type Uses = BTreeMap<String, Vec<Use>>;
+
+    fn of(endpoints: &[Endpoint], deployed: &[Deployed], uses: &Uses) -> Demand {
         demand(&endpoints[0], endpoints, deployed, uses)
     }
 
-    fn uses(workload: &str, endpoint: &str, pool: Option<u64>) -> Vec<(String, Use)> {
-        vec![(workload.to_owned(), Use { endpoint: endpoint.to_owned(), pool })]
+    /// The demand without `uses`.
+    fn seen(endpoints: &[Endpoint], deployed: &[Deployed]) -> Demand {
+        of(endpoints, deployed, &Uses::new())
+    }
+
+    fn uses(workload: &str, endpoint: &str, pool: Option<u64>) -> Uses {
+        Uses::from([(workload.to_owned(), vec![Use { endpoint: endpoint.to_owned(), pool }])])
+    }
+
+    /// `orders` uses no endpoint.
+    fn nothing() -> Uses {
+        Uses::from([("orders".to_owned(), vec![])])
+    }
+
+    /// Nobody counts, and these are not seen.
+    #[track_caller]
+    fn unseen(found: &Demand, titles: &[&str]) {
+        assert!(found.contributors.is_empty() && found.unclear.is_empty(), "{found:?}");
+        assert_eq!(found.unseen, titles);
     }
 
     #[test]
     fn both_sides_count() {
         let db = [endpoint("db", "mysql", "db.internal")];
         let both = [deployed("orders", Side::Ecs, &[URL, POOL]), deployed("orders", Side::Eks, &[URL])];
-        let found = of(&db, &both, &[]);
+        let found = of(&db, &both, &Uses::new());
         assert_eq!(found.unclear, Vec::<String>::new());
         let sizes: Vec<_> = found.contributors.iter().map(|one| (one.side, one.pool, one.assumed)).collect();
         assert_eq!(sizes, [(Side::Ecs, 20, false), (Side::Eks, 10, true)]);
@@ -451,9 +468,10 @@ mod tests {
     }
 
     #[test]
-    fn a_workload_that_does_not_name_the_endpoint_does_not_count() {
+    fn a_workload_that_does_not_name_the_endpoint_does_not_count_and_is_named() {
         let db = [endpoint("db", "mysql", "other.internal")];
-        assert_eq!(of(&db, &[deployed("orders", Side::Eks, &[URL, POOL])], &[]), Demand::default());
+        unseen(&seen(&db, &[deployed("orders", Side::Eks, &[URL, POOL])]), &["orders (eks)"]);
+        unseen(&of(&db, &[deployed("orders", Side::Eks, &[])], &nothing()), &[]);
     }
 
     #[test]
@@ -461,10 +479,10 @@ mod tests {
         let servers = [endpoint("a", "mysql", "127.0.0.1:3307"), endpoint("b", "mysql", "127.0.0.1:3308")];
         let variables = [("DB_HOST", Some("127.0.0.1")), ("DB_PORT", Some("3307"))];
         let orders = [deployed("orders", Side::Eks, &variables)];
-        assert_eq!(of(&servers, &orders, &[]).contributors.len(), 1);
-        assert_eq!(demand(&servers[1], &servers, &orders, &[]), Demand::default());
+        assert_eq!(seen(&servers, &orders).contributors.len(), 1);
+        unseen(&demand(&servers[1], &servers, &orders, &Uses::new()), &["orders (eks)"]);
         let usual = [endpoint("c", "mysql", "127.0.0.1:3306")];
-        assert_eq!(of(&usual, &orders, &[]), Demand::default());
+        unseen(&seen(&usual, &orders), &["orders (eks)"]);
     }
 
     #[test]
@@ -476,7 +494,7 @@ mod tests {
             ("REPORT_DATASOURCE_URL", URL.1),
             ("REPORT_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", Some("2")),
         ];
-        let found = of(&db, &[deployed("orders", Side::Eks, &variables)], &[]);
+        let found = seen(&db, &[deployed("orders", Side::Eks, &variables)]);
         assert_eq!(found.contributors.iter().map(|one| one.pool).collect::<Vec<_>>(), [5, 2]);
     }
 
@@ -500,7 +518,7 @@ mod tests {
     fn a_pool_without_a_bound_is_unclear_until_the_settings_bound_it() {
         let db = [endpoint("db", "mysql", "db.internal")];
         let go = [deployed("orders", Side::Eks, &[("DSN", Some("app:pw@tcp(db.internal:3306)/shop"))])];
-        let found = of(&db, &go, &[]);
+        let found = seen(&db, &go);
         assert!(found.contributors.is_empty() && found.unclear[0].contains("SetMaxOpenConns"));
         let found = of(&db, &go, &uses("orders", "db", Some(7)));
         assert_eq!((found.contributors[0].pool, found.contributors[0].account.as_deref()), (7, Some("app")));
@@ -510,22 +528,100 @@ mod tests {
     fn an_address_in_a_secret_might_be_this_one() {
         let db = [endpoint("db", "mysql", "db.internal")];
         let hidden = [deployed("orders", Side::Eks, &[("DATABASE_URL", None), ("DATABASE_PASSWORD", None)])];
-        let found = of(&db, &hidden, &[]);
+        let found = seen(&db, &hidden);
         assert!(found.contributors.is_empty() && found.unclear[0].contains("DATABASE_URL"));
         assert_eq!(of(&db, &hidden, &uses("orders", "db", Some(7))).unclear, Vec::<String>::new());
         let cache = [endpoint("cache", "redis", "cache.internal")];
-        assert_eq!(of(&cache, &hidden, &[]), Demand::default());
+        unseen(&seen(&cache, &hidden), &["orders (eks)"]);
     }
 
     #[test]
     fn a_workload_that_names_an_endpoint_may_hide_a_second_address_of_it() {
         let db = [endpoint("db", "mysql", "db.internal")];
         let both = [deployed("orders", Side::Eks, &[URL, POOL, ("REPORT_DATABASE_URL", None)])];
-        let found = of(&db, &both, &[]);
+        let found = seen(&db, &both);
         assert!(found.contributors.len() == 1 && found.unclear[0].contains("REPORT_DATABASE_URL"));
         assert_eq!(of(&db, &both, &uses("orders", "db", None)).unclear, Vec::<String>::new());
         let other = [deployed("orders", Side::Eks, &[URL, POOL, ("MONGODB_URI", None)])];
-        assert_eq!(of(&db, &other, &[]).unclear, Vec::<String>::new());
+        assert_eq!(seen(&db, &other).unclear, Vec::<String>::new());
+    }
+
+    #[test]
+    fn whoever_has_something_that_cannot_be_read_may_use_the_endpoint_until_the_settings_say() {
+        let db = [endpoint("db", "mysql", "db.internal"), endpoint("cache", "redis", "cache.internal")];
+        let hidden = [deployed("orders", Side::Eks, &[("REDIS_HOST", Some("cache.internal")), ("APP_CONFIG", None)])];
+        let found = seen(&db, &hidden);
+        assert_eq!(
+            found.unclear,
+            [
+                "orders (eks): APP_CONFIG at orders.yaml:1 cannot be read (key k of Secret s) and may hold the address of db; \
+                 add it to the files (of a Secret, the names of its keys are enough), or say with `uses` all that the \
+                 workload connects to (`uses: []`: to no endpoint)"
+            ]
+        );
+        assert!(found.contributors.is_empty() && found.unseen.is_empty());
+        unseen(&of(&db, &hidden, &nothing()), &[]);
+        unseen(&of(&db, &hidden, &uses("orders", "cache", None)), &[]);
+        assert_eq!(of(&db, &hidden, &uses("orders", "db", Some(3))).contributors[0].pool, 3);
+        // Another workload's `uses` says nothing about this one.
+        assert_eq!(of(&db, &hidden, &uses("billing", "db", None)).unclear.len(), 1);
+        // Whoever names the endpoint counts already.
+        let named = [deployed("orders", Side::Eks, &[URL, POOL, ("APP_CONFIG", None)])];
+        assert_eq!(seen(&db, &named).unclear, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_side_that_may_use_the_endpoint_is_no_use_that_the_other_side_must_show() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let both = [deployed("orders", Side::Ecs, &[("APP_CONFIG", None)]), deployed("orders", Side::Eks, &[])];
+        let found = seen(&db, &both);
+        assert!(found.unclear.len() == 1 && found.unclear[0].contains("APP_CONFIG"), "{found:?}");
+        assert_eq!(found.unseen, ["orders (eks)"]);
+    }
+
+    #[test]
+    fn a_mounted_file_that_names_the_endpoint_tells_of_a_use_and_not_how_much() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let mut orders = deployed("orders", Side::Eks, &[]);
+        let text = "spring:\n  datasource:\n    url: jdbc:mysql://db.internal:3306/shop\n".to_owned();
+        let file = Variable { name: "application.yaml".to_owned(), value: Some(text), at: "map.yaml:7".to_owned() };
+        orders.containers[0].files.push(file);
+        let found = seen(&db, std::slice::from_ref(&orders));
+        let expected =
+            "orders (eks): the file application.yaml at map.yaml:7 names db; say with `uses` how many connections";
+        assert!(found.unclear[0].starts_with(expected), "{found:?}");
+        let other = [endpoint("db", "mysql", "other.internal")];
+        unseen(&seen(&other, std::slice::from_ref(&orders)), &["orders (eks)"]);
+        let denied = of(&db, &[orders], &nothing());
+        unseen(&denied, &[]);
+        assert_eq!(
+            denied.notes,
+            ["orders (eks): the file application.yaml at map.yaml:7 names db; `uses` says that it is not used"]
+        );
+    }
+
+    #[test]
+    fn a_hidden_address_that_the_settings_deny_is_noted() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let hidden = [deployed("orders", Side::Eks, &[("DATABASE_URL", None)])];
+        let found = of(&db, &hidden, &nothing());
+        unseen(&found, &[]);
+        assert!(found.notes[0].starts_with("orders (eks): DATABASE_URL at orders.yaml:1"), "{found:?}");
+        assert!(found.notes[0].ends_with("`uses` says that it is not used"), "{found:?}");
+    }
+
+    #[test]
+    fn workloads_of_which_there_may_be_more_are_unclear_together_and_only_where_they_count() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let may_grow = |name, variables| Deployed {
+            more: Some("nobody tells how far autoscaling may go".to_owned()),
+            ..deployed(name, Side::Ecs, variables)
+        };
+        let fleet = [may_grow("orders", &[URL, POOL]), may_grow("billing", &[URL, POOL]), may_grow("mail", &[])];
+        let found = seen(&db, &fleet);
+        assert_eq!(found.unclear, ["orders (ecs), billing (ecs): nobody tells how far autoscaling may go"]);
+        assert_eq!(found.contributors.len(), 2, "as a lower bound");
+        unseen(&seen(&[endpoint("x", "mysql", "x")], &fleet), &["orders (ecs)", "billing (ecs)", "mail (ecs)"]);
     }
 
     #[test]
@@ -533,14 +629,14 @@ mod tests {
         let servers = [endpoint("db", "mysql", "db.internal"), endpoint("new", "mysql", "new.internal")];
         let eks = |variables| [deployed("orders", Side::Ecs, &[URL, POOL]), deployed("orders", Side::Eks, variables)];
         let silent = eks(&[("SPRING_DATASOURCE_URL", Some("jdbc:mysql://db.shop.svc/shop"))]);
-        let found = of(&servers, &silent, &[]);
+        let found = seen(&servers, &silent);
         assert!(found.unclear[0].starts_with("orders (eks): nothing at orders.yaml names db"), "{:?}", found.unclear);
         assert_eq!(of(&servers, &silent, &uses("orders", "db", Some(3))).unclear, Vec::<String>::new());
         let moved = eks(&[("SPRING_DATASOURCE_URL", Some("jdbc:mysql://new.internal/shop"))]);
-        assert_eq!(of(&servers, &moved, &[]).unclear, Vec::<String>::new());
+        assert_eq!(seen(&servers, &moved).unclear, Vec::<String>::new());
         // Nobody uses it at all, or it runs on one side alone.
-        assert_eq!(of(&[endpoint("x", "mysql", "x")], &silent, &[]), Demand::default());
-        assert_eq!(of(&servers, &silent[..1], &[]).unclear, Vec::<String>::new());
+        unseen(&seen(&[endpoint("x", "mysql", "x")], &silent), &["orders (ecs)", "orders (eks)"]);
+        assert_eq!(seen(&servers, &silent[..1]).unclear, Vec::<String>::new());
     }
 
     #[test]
@@ -550,24 +646,24 @@ mod tests {
         let both = [deployed("orders", Side::Eks, &[]), deployed("billing", Side::Eks, &[])];
         let mut used = uses("orders", "orders-db", Some(5));
         used.extend(uses("billing", "billing-db", Some(7)));
-        used.extend(uses("billing", "orders-db", Some(1)));
+        used.get_mut("billing").unwrap().push(Use { endpoint: "orders-db".to_owned(), pool: Some(1) });
         for one in &servers {
             let pools: Vec<u64> = demand(one, &servers, &both, &used).contributors.iter().map(|one| one.pool).collect();
             assert_eq!(pools, [5, 7, 1]);
         }
         // The other one is no rival, whose pool could be meant.
         let named = [deployed("orders", Side::Eks, &[URL, ("DB_POOL", Some("30"))])];
-        assert_eq!(of(&servers, &named, &[]).contributors[0].pool, 30);
+        assert_eq!(seen(&servers, &named).contributors[0].pool, 30);
     }
 
     #[test]
     fn a_host_whose_port_is_written_nowhere_may_be_this_server() {
         let db = [endpoint("db", "mysql", "db.internal:3307"), endpoint("other", "mysql", "both.internal:3308")];
         let host = |name, value| [deployed("orders", Side::Eks, &[(name, Some(value))])];
-        assert!(of(&db, &host("DB_HOST", "db.internal"), &[]).unclear[0].contains("without a port"));
-        assert_eq!(of(&db, &host("REDIS_HOST", "db.internal"), &[]), Demand::default());
+        assert!(seen(&db, &host("DB_HOST", "db.internal")).unclear[0].contains("without a port"));
+        unseen(&seen(&db, &host("REDIS_HOST", "db.internal")), &["orders (eks)"]);
         let usual = [endpoint("a", "mysql", "db.internal:3307"), endpoint("b", "mysql", "db.internal")];
-        assert_eq!(of(&usual, &host("DB_HOST", "db.internal"), &[]), Demand::default());
+        unseen(&seen(&usual, &host("DB_HOST", "db.internal")), &["orders (eks)"]);
     }
 
     #[test]
@@ -576,7 +672,7 @@ mod tests {
         let orders = [deployed("orders", Side::Eks, &variables)];
         for (engine, pool) in [("mysql", 10), ("redis", 8)] {
             let server = [endpoint("one", engine, "shared")];
-            let pools: Vec<u64> = of(&server, &orders, &[]).contributors.iter().map(|one| one.pool).collect();
+            let pools: Vec<u64> = seen(&server, &orders).contributors.iter().map(|one| one.pool).collect();
             assert_eq!(pools, [pool]);
         }
     }
@@ -584,7 +680,7 @@ mod tests {
     #[test]
     fn a_number_of_processes_that_cannot_be_read_is_unclear() {
         let db = [endpoint("db", "mysql", "db.internal")];
-        let found = of(&db, &[deployed("orders", Side::Eks, &[URL, POOL, ("WEB_CONCURRENCY", None)])], &[]);
+        let found = seen(&db, &[deployed("orders", Side::Eks, &[URL, POOL, ("WEB_CONCURRENCY", None)])]);
         assert_eq!(found.contributors.len(), 1, "as a lower bound");
         assert!(found.unclear[0].contains("WEB_CONCURRENCY"));
     }
@@ -594,7 +690,7 @@ mod tests {
         let db = [endpoint("db", "mysql", "db.internal")];
         let mut agent = deployed("agent", Side::Eks, &[URL, POOL]);
         agent.instances = Err("a DaemonSet runs on every node, and the nodes are not known".to_owned());
-        let found = of(&db, &[agent], &[]);
+        let found = seen(&db, &[agent]);
         assert!(found.contributors.is_empty() && found.unclear[0].starts_with("agent (eks): a DaemonSet"));
     }
 
@@ -602,7 +698,7 @@ mod tests {
     fn the_account_is_found_in_the_url_or_beside_it() {
         let account = |variables: &[(&str, Option<&str>)]| {
             let cache = [endpoint("cache", "redis", "cache.internal")];
-            let found = of(&cache, &[deployed("orders", Side::Eks, variables)], &[]);
+            let found = seen(&cache, &[deployed("orders", Side::Eks, variables)]);
             found.contributors[0].account.clone()
         };
         assert_eq!(account(&[("REDIS_URL", Some("redis://app:pw@cache.internal/0"))]).as_deref(), Some("app"));

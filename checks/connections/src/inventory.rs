@@ -278,18 +278,55 @@ mod tests {
     fn what_is_hidden_from_this_tool_is_unclear_until_the_settings_say_what_is_used() {
         let endpoint: Endpoint =
             serde_json::from_value(serde_json::json!({ "name": "db", "engine": "mysql", "address": "db" })).unwrap();
-        let unclear = |workload: Workload, uses: &[(String, Use)]| {
-            let inventory = Inventory { workloads: vec![workload], ..Inventory::default() };
+        let unclear = |workload: Workload, uses: &[(&str, &str)]| {
+            let inventory = Inventory { workloads: vec![workload], has_scalable_targets: true, ..Inventory::default() };
             let endpoints = std::slice::from_ref(&endpoint);
-            demand(&endpoint, endpoints, &deployed(&inventory), uses).unclear
+            let one = |endpoint: &str| vec![Use { endpoint: endpoint.to_owned(), pool: None }];
+            let uses: BTreeMap<String, Vec<Use>> =
+                uses.iter().map(|(workload, endpoint)| ((*workload).to_owned(), one(endpoint))).collect();
+            demand(&endpoint, endpoints, &deployed(&inventory), &uses).unclear
         };
         let hidden = || eks(deployment(1), None, vec![with("APP_*", Value::Secret("Secret x".into()))]);
         let found = unclear(hidden(), &[]);
         assert!(found[0].contains("orders (eks)") && found[0].contains("APP_*.yaml:7"), "{found:?}");
         // A service without its task definition may be told anything.
         assert!(unclear(ecs(Some(1), None, vec![]), &[])[0].contains("services.json:3"));
-        let other = [("orders".to_owned(), Use { endpoint: "cache".to_owned(), pool: None })];
-        assert_eq!(unclear(hidden(), &other), Vec::<String>::new());
+        assert_eq!(unclear(hidden(), &[("orders", "cache")]), Vec::<String>::new());
         assert_eq!(unclear(eks(deployment(1), None, vec![plain("A", "1")]), &[]), Vec::<String>::new());
+        // What a pod is told about itself is no address.
+        let of_pod = with("NODE", Value::OfPod("field spec.nodeName of the running pod".into()));
+        assert_eq!(unclear(eks(deployment(1), None, vec![of_pod]), &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_container_has_the_files_of_the_volumes_that_it_mounts() {
+        let file = |name: &str, value| EnvVar { name: name.into(), value, at: format!("{name}:1") };
+        let volume = |name: &str, files| Volume { name: name.into(), tokens: vec![], files, at: "a.yaml:9".into() };
+        let mut container = plain("A", "1");
+        container.mounts = vec![("/etc/app".into(), "config".into())];
+        let mut workload = eks(deployment(1), None, vec![container]);
+        workload.eks.as_mut().unwrap().pod.volumes = vec![
+            volume(
+                "config",
+                vec![file("a.yml", Value::Plain("url: x".into())), file("b.yml", Value::Secret("Secret b".into()))],
+            ),
+            volume("other", vec![file("c.yml", Value::Secret("Secret c".into()))]),
+        ];
+        let found = &only(workload, None).containers[0];
+        let files: Vec<_> = found.files.iter().map(|one| (one.name.as_str(), one.value.as_deref())).collect();
+        assert_eq!(files, [("a.yml", Some("url: x"))]);
+        let unread: Vec<_> = found.unread.iter().map(|one| (one.name.as_str(), one.is_file)).collect();
+        assert_eq!(unread, [("b.yml", true)]);
+    }
+
+    #[test]
+    fn a_service_may_be_raised_by_an_autoscaler_that_nobody_listed() {
+        let more = |has_scalable_targets| {
+            let workloads = vec![ecs(Some(3), None, vec![plain("A", "1")])];
+            let inventory = Inventory { workloads, has_scalable_targets, ..Inventory::default() };
+            deployed(&inventory).pop().unwrap().more
+        };
+        assert!(more(false).unwrap().contains("describe-scalable-targets --service-namespace ecs"));
+        assert_eq!(more(true), None);
     }
 }

@@ -18,7 +18,7 @@
 //! pool ten times as large must fit as well: what a library does by itself is often changed inside the image.
 
 use crate::Env;
-use crate::demand::Demand;
+use crate::demand::{Demand, Deployed};
 use crate::engines::{Reading, Target, adapter};
 use crate::explain::{Comparison, situation};
 use crate::headroom::{Contributor, Counted, Limit, Side};
@@ -80,15 +80,16 @@ pub(crate) const ENTRY: Entry<Env> = Entry { meta: &META, items };
 
 fn items(env: &Env) -> Vec<Item> {
     let deployed = env.deployed();
-    let scenario = env.settings.scenario;
-    let item = |endpoint: &Endpoint| {
-        let mut demand = crate::demand::demand(endpoint, &env.endpoints, &deployed, &env.uses);
-        // Whoever is not in the files may use any endpoint.
-        demand.unclear.extend(env.inventory.strays.iter().cloned());
-        let check = LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario };
-        Item::planned(&endpoint.name, targets(endpoint), check)
-    };
+    let item =
+        |endpoint: &Endpoint| Item::planned(&endpoint.name, targets(endpoint), of_endpoint(env, endpoint, &deployed));
     env.endpoints.iter().map(item).collect()
+}
+
+fn of_endpoint(env: &Env, endpoint: &Endpoint, deployed: &[Deployed]) -> LimitCoversDemand {
+    let mut demand = crate::demand::demand(endpoint, &env.endpoints, deployed, &env.uses);
+    // Whoever is not in the files may use any endpoint.
+    demand.unclear.extend(env.inventory.strays.iter().cloned());
+    LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario: env.settings.scenario }
 }
 
 /// What is touched: nothing where the settings alone tell the limit.
@@ -450,6 +451,50 @@ mod tests {
         alone.contributors.truncate(1);
         let evidence = assess(&check(plain(), alone), read(vec![limit(500)])).unwrap()[0].evidence.clone();
         assert_eq!(evidence.last().unwrap().detail, "no workload on eks is seen to use db");
+    }
+
+    #[test]
+    fn who_is_not_seen_to_use_the_endpoint_is_named_in_a_pass() {
+        let unseen = (0..25).map(|index| format!("job-{index} (eks)")).collect();
+        let notes = vec!["mail (eks): `uses` says that it is not used".to_owned()];
+        let quiet = Demand { unseen, notes, ..demand() };
+        let finding = assess(&check(plain(), quiet), read(vec![limit(500)])).unwrap().remove(0);
+        assert!(finding.met);
+        let notes: Vec<&str> = finding.evidence.iter().rev().take(2).map(|one| one.detail.as_str()).collect();
+        assert!(notes[0].starts_with("not seen to use it, and not counted: job-0 (eks), job-1 (eks), "), "{notes:?}");
+        assert!(notes[0].ends_with("job-19 (eks) and 5 more") && notes[1].starts_with("mail (eks)"), "{notes:?}");
+    }
+
+    #[test]
+    fn whoever_is_not_in_the_files_may_use_any_endpoint() {
+        let stray = "shop.yaml:9: shop/HorizontalPodAutoscaler/gone scales shop/Deployment/gone".to_owned();
+        let of = |strays| {
+            let inventory = preflight_cluster::Inventory { strays, ..Default::default() };
+            let env = Env {
+                inventory: std::sync::Arc::new(inventory),
+                endpoints: vec![check(plain(), demand()).endpoint],
+                settings: crate::settings::Settings::default(),
+                uses: BTreeMap::new(),
+            };
+            let LimitCoversDemand { demand: found, .. } = of_endpoint(&env, &env.endpoints[0], &env.deployed());
+            let known = Demand { unclear: found.unclear, ..demand() };
+            assess(&check(plain(), known), read(vec![limit(500)]))
+        };
+        assert!(of(vec![]).unwrap()[0].met);
+        let found = of(vec![stray.clone()]).unwrap_err();
+        assert_eq!(found.reason, Reason::InsufficientData);
+        assert!(found.detail.starts_with(&stray), "{}", found.detail);
+    }
+
+    #[test]
+    fn where_the_settings_alone_tell_the_limit_the_evidence_says_so() {
+        let check = check(serde_json::json!({ "engine": "activemq", "limit": 200, "others": 5 }), demand());
+        let evidence = assess(&check, read(vec![])).unwrap()[0].evidence.clone();
+        assert_eq!(evidence[0].reference, "`limit` of endpoint db in the settings");
+        assert_eq!(
+            evidence[0].detail,
+            "the declared limit = 200; nobody tells how many are open now; 5 of others, from `others`"
+        );
     }
 
     #[test]

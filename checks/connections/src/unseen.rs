@@ -55,11 +55,19 @@ const IMPORTS: &[&str] =
 /// What of it lies in the image or is mounted.
 const LOCAL: &[&str] = &["classpath", "file:", "configtree:", "env:", "/", "./"];
 
+/// What to do about a suspicion.
+pub(crate) const FIX: &str = "add it to the files (of a Secret, the names of its keys are enough), or say with `uses` all \
+                              that the workload connects to (`uses: []`: to no endpoint)";
+
 /// Why a workload of which nothing is seen may use an endpoint of this engine all the same, if it may. `names_any` tells
 /// whether it names another endpoint.
 pub(crate) fn suspicion(engine: Engine, workload: &Deployed, names_any: impl Fn() -> bool) -> Option<String> {
     let variables = || workload.containers.iter().flat_map(|container| &container.variables);
-    let has_address = || variables().any(|known| known.value.is_some() && is_address_for(engine, &known.name));
+    let has_address = || {
+        variables().any(|known| {
+            known.value.as_ref().is_some_and(|value| !value.is_empty()) && is_address_for(engine, &known.name)
+        })
+    };
     let mut unread = workload.containers.iter().flat_map(|container| &container.unread);
     if let Some(one) = unread.find(|one| may_hold_an_address(engine, &one.name, has_address, &names_any)) {
         let Unread { name, is_file, why, at } = one;
@@ -126,4 +134,84 @@ fn may_be_for(engine: Engine, name: &str) -> bool {
         Engine::ActiveMq => &["activemq", "jms", "brokerurl", "stomp"],
     };
     words.iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demand::Container;
+    use crate::headroom::{Instances, Side};
+
+    /// A workload with these variables, those without a value in a Secret, and these files in a Secret.
+    fn workload(variables: &[(&str, Option<&str>)], files: &[&str]) -> Deployed {
+        let at = "a.yaml:7".to_owned();
+        let unread = |name: &str, is_file| Unread {
+            name: name.to_owned(),
+            is_file,
+            why: "key k of Secret s".to_owned(),
+            at: at.clone(),
+        };
+        let variable = |(name, value): &(&str, Option<&str>)| Variable {
+            name: (*name).to_owned(),
+            value: value.map(str::to_owned),
+            at: at.clone(),
+        };
+        let hidden = variables.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| unread(name, false));
+        let container = Container {
+            unread: hidden.chain(files.iter().map(|name| unread(name, true))).collect(),
+            variables: variables.iter().map(variable).collect(),
+            ..Container::default()
+        };
+        let (instances, containers) = (Ok(Instances::default()), vec![container]);
+        Deployed { workload: "orders".to_owned(), side: Side::Eks, instances, more: None, at: at.clone(), containers }
+    }
+
+    fn suspects(engine: Engine, variables: &[(&str, Option<&str>)], names_any: bool) -> bool {
+        suspicion(engine, &workload(variables, &[]), || names_any).is_some()
+    }
+
+    #[test]
+    fn what_cannot_be_read_may_hold_an_address_and_says_where_it_stands() {
+        let said = |variables: &[(&str, Option<&str>)], files: &[&str]| {
+            suspicion(Engine::MySql, &workload(variables, files), || true)
+        };
+        assert_eq!(said(&[("A", Some("1"))], &[]), None);
+        let why = "(key k of Secret s)";
+        assert_eq!(said(&[("CONFIG", None)], &[]), Some(format!("CONFIG at a.yaml:7 cannot be read {why}")));
+        assert_eq!(
+            said(&[("APP_*", None)], &[]),
+            Some(format!("the variables `APP_*` at a.yaml:7 are not known {why}"))
+        );
+        assert_eq!(said(&[], &["*"]), Some(format!("the files at a.yaml:7 are not known {why}")));
+        let file = format!("the file application.yaml at a.yaml:7 cannot be read {why}");
+        assert_eq!(said(&[], &["tls.crt", "tls.key", "ca.pem", "store.jks", "application.yaml"]), Some(file));
+        assert_eq!(said(&[], &["tls.crt", "tls.key", "ca.pem", "store.jks"]), None);
+    }
+
+    #[test]
+    fn a_name_of_another_kind_of_server_is_no_suspicion() {
+        for name in ["REDIS_URL", "MONGODB_URI", "SENTRY_DSN", "KAFKA_BROKERS", "SPRING_RABBITMQ_ADDRESSES"] {
+            assert!(!suspects(Engine::MySql, &[(name, None)], false), "{name}");
+        }
+        assert!(suspects(Engine::Redis, &[("ELASTICACHE_SETTINGS", None)], false));
+    }
+
+    #[test]
+    fn a_password_is_one_of_a_server_that_is_seen_or_of_one_that_is_not() {
+        let password = ("DB_PASSWORD", None);
+        assert!(suspects(Engine::MySql, &[password], true), "its server stands nowhere");
+        assert!(suspects(Engine::MySql, &[password, ("DB_HOST", Some(""))], true));
+        assert!(!suspects(Engine::MySql, &[password, ("DB_HOST", Some("other.internal"))], true));
+        assert!(!suspects(Engine::Redis, &[password], false), "it is none of Redis");
+        assert!(!suspects(Engine::MySql, &[("APP_TOKEN", None)], true));
+        assert!(suspects(Engine::MySql, &[("APP_TOKEN", None)], false), "nothing is seen that it could be for");
+    }
+
+    #[test]
+    fn spring_may_be_told_to_read_more_from_elsewhere() {
+        let import = |value| suspects(Engine::MySql, &[("SPRING_CONFIG_IMPORT", Some(value))], true);
+        assert!(import("optional:aws-secretsmanager:/shop/orders") && import("file:/a.yml;configserver:http://config"));
+        assert!(!import("optional:classpath:/more.yml,file:./a.yml,configtree:/etc/config/") && !import(""));
+        assert!(suspects(Engine::MySql, &[("spring.cloud.config.uri", Some("http://config:8888"))], true));
+    }
 }

@@ -157,16 +157,15 @@ impl Tasks {
 
     /// A list is whole unless it goes on elsewhere, or is one of another service of AWS.
     fn add_targets(&mut self, cursor: &Cursor<'_>) -> Result<(), InventoryError> {
-        let targets = cursor.items("ScalableTargets")?;
-        let is_of_ecs = |target: &Cursor<'_>| Ok(target.needed("ResourceId")?.starts_with("service/"));
-        let of_ecs = targets.iter().map(is_of_ecs).collect::<Result<Vec<bool>, InventoryError>>()?;
         let goes_on = cursor.get("NextToken").is_some();
+        let (targets, before) = (cursor.items("ScalableTargets")?, self.targets.len());
         if goes_on {
             self.notes
                 .push(format!("{}: the list of scalable targets goes on (`NextToken`); add all of it", cursor.at()));
         }
-        self.has_targets |= !goes_on && (targets.is_empty() || of_ecs.contains(&true));
-        targets.iter().try_for_each(|target| self.add_target(target))
+        targets.iter().try_for_each(|target| self.add_target(target))?;
+        self.has_targets |= !goes_on && (targets.is_empty() || self.targets.len() > before);
+        Ok(())
     }
 
     fn add_target(&mut self, cursor: &Cursor<'_>) -> Result<(), InventoryError> {
@@ -186,9 +185,7 @@ impl Tasks {
 
     /// Every service with its task definition, and every family that belongs to no service.
     pub(crate) fn services(&mut self) -> Vec<Deployed> {
-        let mut notes = vec![];
-        let mut used = vec![];
-        let mut found = vec![];
+        let (mut notes, mut used, mut found) = (vec![], vec![], vec![]);
         for service in std::mem::take(&mut self.services) {
             let definition = self.definition_of(&service, &mut notes);
             used.extend(definition.map(|definition| definition.family.clone()));
@@ -219,9 +216,8 @@ impl Tasks {
         let here = found.iter().map(|one| (one.cluster.as_str(), one.task.service.as_str()));
         let ended = self.ended.iter().map(|(cluster, name)| (cluster.as_str(), name.as_str()));
         let known: Vec<(&str, &str)> = here.chain(ended).collect();
-        for Target { cluster, service, max } in
-            self.targets.iter().filter(|target| !known.iter().any(|(cluster, name)| target.is_of(cluster, name)))
-        {
+        let is_known = |target: &&Target| known.iter().any(|(cluster, name)| target.is_of(cluster, name));
+        for Target { cluster, service, max } in self.targets.iter().filter(|target| !is_known(target)) {
             let at = &max.at;
             let is_elsewhere =
                 !known.is_empty() && known.iter().all(|(known, _)| !known.is_empty() && known != cluster);
