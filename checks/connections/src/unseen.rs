@@ -1,7 +1,8 @@
 //! What a workload may connect to without being seen to: where its configuration cannot be read.
 //!
 //! Any value that stands elsewhere may be an address or hold one. Excused by their names are those of other kinds of
-//! servers, certificates, and passwords and the like of a server that is seen.
+//! servers, certificates, and passwords and the like of a server that is seen. A password or the size of a pool without
+//! any server tells that the address stands in the image.
 
 use crate::demand::Deployed;
 use crate::pools;
@@ -65,7 +66,7 @@ pub(crate) fn suspicion(engine: Engine, workload: &Deployed, names_any: impl Fn(
     let variables = || workload.containers.iter().flat_map(|container| &container.variables);
     let has_address = || {
         variables().any(|known| {
-            known.value.as_ref().is_some_and(|value| !value.is_empty()) && is_address_for(engine, &known.name)
+            known.value.as_ref().is_some_and(|value| !value.is_empty()) && is_address_of_its_kind(engine, &known.name)
         })
     };
     let mut unread = workload.containers.iter().flat_map(|container| &container.unread);
@@ -78,8 +79,12 @@ pub(crate) fn suspicion(engine: Engine, workload: &Deployed, names_any: impl Fn(
             (false, false) => format!("{name} at {at} cannot be read ({why})"),
         });
     }
-    let import = variables().find(|known| reads_elsewhere(known))?;
-    Some(format!("{} at {} tells that more configuration is read from elsewhere", import.name, import.at))
+    if let Some(Variable { name, at, .. }) = variables().find(|known| reads_elsewhere(known)) {
+        return Some(format!("{name} at {at} tells that more configuration is read from elsewhere"));
+    }
+    let mut pools = variables().filter(|known| pools::is_size_for(engine, &known.name));
+    let Variable { name, at, .. } = pools.next().filter(|_| !has_address())?;
+    Some(format!("{name} at {at} is the size of a pool whose server is written nowhere, so the image"))
 }
 
 fn may_hold_an_address(
@@ -109,6 +114,13 @@ fn reads_elsewhere(variable: &Variable) -> bool {
         place.is_empty() || LOCAL.iter().any(|local| place.starts_with(local))
     };
     IMPORTS.contains(&normalised(&variable.name).as_str()) && places().any(|place| !is_local(place))
+}
+
+/// Whether a variable of this name holds an address of such a server, or of another database in its place.
+fn is_address_of_its_kind(engine: Engine, name: &str) -> bool {
+    let normal = normalised(name);
+    let is_another = engine == Engine::MySql && OTHER_DATABASES.iter().any(|other| normal.contains(other));
+    is_address_for(engine, name) || (is_another && pools::source_of(name) != normal)
 }
 
 /// Whether a variable of this name holds an address of such a server.
@@ -205,6 +217,17 @@ mod tests {
         assert!(!suspects(Engine::Redis, &[password], false), "it is none of Redis");
         assert!(!suspects(Engine::MySql, &[("APP_TOKEN", None)], true));
         assert!(suspects(Engine::MySql, &[("APP_TOKEN", None)], false), "nothing is seen that it could be for");
+    }
+
+    #[test]
+    fn the_size_of_a_pool_without_a_server_is_one_of_a_server_in_the_image() {
+        let pool = ("SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", Some("20"));
+        let said = suspicion(Engine::MySql, &workload(&[pool], &[]), || true).unwrap();
+        assert!(said.ends_with("is the size of a pool whose server is written nowhere, so the image"), "{said}");
+        assert!(!suspects(Engine::Redis, &[pool], true));
+        for server in ["SPRING_DATASOURCE_URL", "POSTGRES_HOST"] {
+            assert!(!suspects(Engine::MySql, &[pool, (server, Some("other"))], true), "{server}");
+        }
     }
 
     #[test]
