@@ -258,8 +258,8 @@ impl Share<'_> {
         if !is_named {
             doubt = doubt.or_else(|| self.host_without_a_port()).or_else(|| self.file_with_the_address());
             doubt = doubt.or_else(|| {
-                let why = unseen::suspicion(self.server.endpoint.engine, self.workload, || self.names_any())?;
-                Some((format!("{why} and may hold the address of"), unseen::FIX))
+                let engine = self.server.endpoint.engine;
+                unseen::suspicion(engine, self.workload, || self.names_any()).map(|what| (what, unseen::FIX))
             });
         }
         let said = doubt.map(|(what, fix)| format!("{what} {}; {fix}", self.server.endpoint.name));

@@ -27,7 +27,7 @@ fn of_ecs(workload: &str, task: &EcsTask, has_scalable_targets: bool) -> Deploye
                      describe-services` prints"
             .to_owned()),
     };
-    let more = (!has_scalable_targets).then(|| {
+    let more = (instances.is_ok() && !has_scalable_targets).then(|| {
         format!(
             "nobody tells how far autoscaling may raise `desiredCount`; add what `{DESCRIBE_SCALABLE_TARGETS}` prints, also \
              if that is an empty list"

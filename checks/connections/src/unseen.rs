@@ -60,8 +60,8 @@ const LOCAL: &[&str] = &["classpath", "file:", "configtree:", "env:", "/", "./"]
 pub(crate) const FIX: &str = "add it to the files (of a Secret, the names of its keys are enough), or say with `uses` all \
                               that the workload connects to (`uses: []`: to no endpoint)";
 
-/// Why a workload of which nothing is seen may use an endpoint of this engine all the same, if it may. `names_any` tells
-/// whether it names another endpoint.
+/// Why a workload of which nothing is seen may use an endpoint of this engine all the same, if it may: the words before
+/// the endpoint's name. `names_any` tells whether it names another endpoint.
 pub(crate) fn suspicion(engine: Engine, workload: &Deployed, names_any: impl Fn() -> bool) -> Option<String> {
     let variables = || workload.containers.iter().flat_map(|container| &container.variables);
     let has_address = || {
@@ -72,19 +72,22 @@ pub(crate) fn suspicion(engine: Engine, workload: &Deployed, names_any: impl Fn(
     let mut unread = workload.containers.iter().flat_map(|container| &container.unread);
     if let Some(one) = unread.find(|one| may_hold_an_address(engine, &one.name, has_address, &names_any)) {
         let Unread { name, is_file, why, at } = one;
-        return Some(match (name.ends_with(EnvVar::ANY), is_file) {
-            (true, true) => format!("the files at {at} are not known ({why})"),
-            (true, false) => format!("the variables `{name}` at {at} are not known ({why})"),
-            (false, true) => format!("the file {name} at {at} cannot be read ({why})"),
-            (false, false) => format!("{name} at {at} cannot be read ({why})"),
-        });
+        let what = match (name.ends_with(EnvVar::ANY), is_file) {
+            (true, true) => format!("the files at {at} are not known"),
+            (true, false) => format!("the variables `{name}` at {at} are not known"),
+            (false, true) => format!("the file {name} at {at} cannot be read"),
+            (false, false) => format!("{name} at {at} cannot be read"),
+        };
+        return Some(format!("{what} ({why}) and may hold the address of"));
     }
     if let Some(Variable { name, at, .. }) = variables().find(|known| reads_elsewhere(known)) {
-        return Some(format!("{name} at {at} tells that more configuration is read from elsewhere"));
+        return Some(format!(
+            "{name} at {at} has more configuration read from elsewhere, which may hold the address of"
+        ));
     }
     let mut pools = variables().filter(|known| pools::is_size_for(engine, &known.name));
     let Variable { name, at, .. } = pools.next().filter(|_| !has_address())?;
-    Some(format!("{name} at {at} is the size of a pool whose server is written nowhere, so the image"))
+    Some(format!("{name} at {at} is the size of a pool whose server is written nowhere and may be"))
 }
 
 fn may_hold_an_address(
@@ -188,7 +191,7 @@ mod tests {
             suspicion(Engine::MySql, &workload(variables, files), || true)
         };
         assert_eq!(said(&[("A", Some("1"))], &[]), None);
-        let why = "(key k of Secret s)";
+        let why = "(key k of Secret s) and may hold the address of";
         assert_eq!(said(&[("CONFIG", None)], &[]), Some(format!("CONFIG at a.yaml:7 cannot be read {why}")));
         assert_eq!(
             said(&[("APP_*", None)], &[]),
@@ -223,7 +226,7 @@ mod tests {
     fn the_size_of_a_pool_without_a_server_is_one_of_a_server_in_the_image() {
         let pool = ("SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", Some("20"));
         let said = suspicion(Engine::MySql, &workload(&[pool], &[]), || true).unwrap();
-        assert!(said.ends_with("is the size of a pool whose server is written nowhere, so the image"), "{said}");
+        assert!(said.ends_with("is the size of a pool whose server is written nowhere and may be"), "{said}");
         assert!(!suspects(Engine::Redis, &[pool], true));
         for server in ["SPRING_DATASOURCE_URL", "POSTGRES_HOST"] {
             assert!(!suspects(Engine::MySql, &[pool, (server, Some("other"))], true), "{server}");
