@@ -22,7 +22,7 @@ struct Gap {
 
 /// Looks at everything that the configuration names.
 pub(crate) async fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
-    let loaded = configuration(&args.config.config)?;
+    let loaded = configuration(&args.config.config, crate::config::Without::Nothing)?;
     let mut found = vec![];
     found.push(files(&loaded));
     found.push(state(&args.state.state));
