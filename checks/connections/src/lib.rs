@@ -23,10 +23,13 @@ mod line;
 mod path_admits;
 mod pools;
 mod processes;
+mod reach;
 mod refusal;
 pub mod settings;
 mod tap;
 mod variables;
+
+pub use reach::{Login, reach};
 
 use crate::settings::{Endpoint, Settings, Use};
 use preflight_cluster::Inventory;
