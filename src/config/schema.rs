@@ -171,7 +171,7 @@ pub(super) fn admits(rule: &Value, value: &Value, is_secret: bool) -> bool {
     };
     let is_text = is(rule, "string") && !is_secret && words(&[rule]).is_empty();
     match value {
-        Value::Null => is(rule, "null") || is(rule, "array"),
+        Value::Null => is(rule, "null"),
         Value::Bool(_) => is(rule, "boolean") || is_text,
         Value::Number(number) => {
             let is_whole = number.is_u64() || number.is_i64();

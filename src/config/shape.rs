@@ -59,9 +59,6 @@ impl<'s> Walk<'s> {
         let rules = self.schema.alternatives(rule);
         let is_object = rules.iter().any(|one| is(one, "object"));
         match &node.content {
-            Content::Scalar(Value::Null) if is_object && !rules.iter().any(|one| is(one, "null")) => {
-                self.fields(rule, node.at, &[], path);
-            }
             Content::Scalar(value) if rules.iter().any(|one| admits(one, value, rule.is_secret)) => {}
             Content::List(items) if rules.iter().any(|one| is(one, "array")) => {
                 let item = rules.iter().find_map(|one| one.get("items"));

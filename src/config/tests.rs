@@ -155,6 +155,8 @@ fn a_value_of_the_wrong_kind_is_named_with_what_was_expected() {
         endpoint("tls: sometimes")
             .contains("expected true or false or a mapping with the key `ca`, got the text `sometimes`")
     );
+    assert!(endpoint("aliases:").contains("endpoints[0].aliases: expected a list, got nothing"));
+    assert!(mistakes("environment: lab\naws:\n").contains("aws: expected a mapping with the keys `accountId`,"));
     assert!(endpoint("aliases: x").contains("endpoints[0].aliases: expected a list, got the text `x`"));
     assert!(endpoint("username: {a: b}").contains("endpoints[0].username: expected text, got a mapping"));
     assert!(endpoint("observer: x").contains("expected a mapping with the keys `username`, `password`, `address`"));
