@@ -22,6 +22,11 @@ pub(crate) fn lint(args: &ConfigArgs) -> Result<ExitCode> {
     if !loaded.missing.is_empty() {
         return Err(loaded.mistaken(loaded.missing.clone()).into());
     }
+    if let Some(mistake) = loaded.unset.iter().find(|mistake| decides_the_plan(&mistake.path)) {
+        let path = args.config.display();
+        complain(&format!("{path}: no mistake; neither `manifests` nor `ecs` were read, for {} is open", mistake.path));
+        return Ok(ExitCode::Go);
+    }
     let inventory = inventory(&loaded)?;
     for note in &inventory.notes {
         complain(&format!("note: {note}"));
@@ -33,8 +38,14 @@ pub(crate) fn lint(args: &ConfigArgs) -> Result<ExitCode> {
     Ok(ExitCode::Go)
 }
 
+/// Whether a value decides what is in the inventory or what is called how: without it there is nothing to compare.
+fn decides_the_plan(path: &str) -> bool {
+    ["manifests[", "ecs[", "workloads[", "waivers["].iter().any(|list| path.starts_with(list))
+        || path.ends_with("].name")
+}
+
 /// The phase in which the most is required.
-pub(crate) fn last_phase(loaded: &Loaded) -> String {
+fn last_phase(loaded: &Loaded) -> String {
     loaded.phases.names().last().unwrap_or_default().to_owned()
 }
 

@@ -77,12 +77,13 @@ pub(crate) fn load(
     now: Timestamp,
     without: Without,
 ) -> Result<Loaded, ConfigError> {
-    let text = text_of(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+    let bytes = bytes_of(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
     let mistaken = |mut mistakes: Vec<Mistake>| {
         mistakes.sort_by_key(|mistake| mistake.at);
         ConfigError::Mistaken { path: path.to_owned(), mistakes }
     };
+    let text = text_of(bytes).map_err(|mistake| mistaken(vec![mistake]))?;
     let document = document(&text).map_err(|mistake| mistaken(vec![mistake]))?;
     let schema = Schema::of_config();
     let shape = compare(&schema, &document, &variables);
@@ -99,8 +100,10 @@ pub(crate) fn load(
     let read = || serde_saphyr::from_str_with_options(&expandable(&text), options);
     let mut config: Config =
         secrets_from(secrets, read).map_err(|error| mistaken(vec![refused(&error, &document, &schema)]))?;
-    // Of what is filled up nothing can be said.
-    let is_known = |path: &str| !unset.iter().any(|mistake| mistake.path == path);
+    // Of what is filled up nothing can be said, nor of references to endpoints whose names are.
+    let is_unset = |fits: &dyn Fn(&str) -> bool| unset.iter().any(|mistake| fits(&mistake.path));
+    let no_names = is_unset(&|path| path.starts_with("endpoints[") && path.ends_with("].name"));
+    let is_known = |path: &str| !is_unset(&|unset| unset == path) && !(no_names && path.ends_with(".endpoint"));
     let located = |found: Vec<(String, String)>| {
         let known = found.into_iter().filter(|(path, _)| is_known(path));
         known.map(|(path, text)| Mistake::new(document.nearest(&path).at, path, text)).collect::<Vec<_>>()
@@ -128,13 +131,22 @@ pub(crate) fn load(
     })
 }
 
-fn text_of(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > BYTES_MAX {
+fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > BYTES_MAX {
         return Err(std::io::Error::other(format!("larger than {BYTES_MAX} bytes")));
     }
-    Ok(text)
+    Ok(bytes)
+}
+
+fn text_of(bytes: Vec<u8>) -> Result<String, Mistake> {
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let line = valid.matches('\n').count() as u64 + 1;
+        let column = valid.chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
+        Mistake::new((line, column), "", "this is not UTF-8; expected YAML in UTF-8")
+    })
 }
 
 /// What is written, nothing replaced.

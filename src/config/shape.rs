@@ -92,6 +92,9 @@ impl<'s> Walk<'s> {
         let meant = objects.iter().copied().find(|object| fields.iter().any(|field| has(object, &field.key)));
         let object = meant.or(objects.first().copied()).unwrap_or(&Value::Null);
         for field in fields {
+            if field.key.contains("${") {
+                self.mistake(field.at, path, "variables are replaced in values, not in keys".to_owned());
+            }
             let of_any = object.get("additionalProperties").filter(|rule| rule.is_object());
             match object["properties"].get(&field.key).or(of_any) {
                 Some(inner) => self.value(inside(rule, inner), &field.value, &below(path, &field.key)),

@@ -276,6 +276,18 @@ fn a_variable_that_is_not_closed_or_no_name_is_a_mistake() {
 }
 
 #[test]
+fn a_variable_in_a_key_and_bytes_that_are_no_text_are_mistakes() {
+    let target = "environment: lab\nload: {targets: [{name: a, url: 'http://x', served: {header: h, eks: a, ecs: b}, requests: [{path: /, headers: {'${A}': b}}], rate: 1, slo: {p50Ms: 1}}]}\n";
+    assert!(mistakes(target).contains("variables are replaced in values, not in keys"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("preflight.yaml");
+    std::fs::write(&path, b"environment: lab\nrun: \xff\n").unwrap();
+    let now = "2026-11-25T00:00:00Z".parse().unwrap();
+    let found = load(&path, HashMap::new(), now, Without::Nothing).unwrap_err().to_string();
+    assert!(found.ends_with("preflight.yaml:2:6: this is not UTF-8; expected YAML in UTF-8"), "{found}");
+}
+
+#[test]
 fn every_variable_that_is_not_set_is_named_with_its_place() {
     let found = mistakes(&format!("{DB}    password: ${{A}}\n    username: x-${{B}}\n"));
     assert!(found.contains(":6:15: endpoints[0].password: the variable `A` is not set\n"), "{found}");
@@ -326,6 +338,8 @@ fn who_checks_what_is_written_does_without_any_variable() {
     let names: Vec<&str> = loaded.unset.iter().filter_map(|one| one.text.split('`').nth(1)).collect();
     assert_eq!(names, ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M"]);
     assert!(loaded.missing.is_empty(), "{:?}", loaded.missing);
+    let named = format!("{text}workloads: [{{name: a, uses: [{{endpoint: db}}]}}]\n");
+    assert!(read_without(Without::Variables, &named, &[]).is_ok(), "an endpoint whose name is open may be called db");
     let found = read_without(Without::Variables, &text.replace("rate: 1", "rate: 0"), &[]).unwrap_err().to_string();
     assert!(found.contains("load.targets[0].rate: expected 0.1 to 10000, got 0"), "{found}");
 }

@@ -32,6 +32,25 @@ fn a_server_that_nobody_listens_for_is_a_gap_of_both_accounts() {
 }
 
 #[test]
+fn servers_that_accept_and_say_nothing_are_gaps_and_nobody_waits_for_them_one_by_one() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let endpoints: String = ["mysql", "redis", "rabbitmq", "activemq"]
+        .map(|engine| format!("  - {{name: {engine}, engine: {engine}, address: '{address}', limit: 5}}\n"))
+        .concat();
+    let world = World::new(&format!("environment: test\nendpoints:\n{endpoints}"));
+    let began = std::time::Instant::now();
+    let ran = world.tool(JSON);
+    // Eight looks of up to five seconds each.
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{} ms", began.elapsed().as_millis());
+    let gaps = gaps(&ran);
+    for engine in ["mysql", "redis", "rabbitmq", "activemq"] {
+        let what = format!("endpoint {engine} ({engine} at {address}), logging in without an account");
+        assert!(gaps[&what].contains("within 2000 ms") || gaps[&what].contains("within 5 s"), "{engine}: {gaps:#?}");
+    }
+}
+
+#[test]
 fn a_secret_that_is_not_there_and_a_file_that_is_not_there_are_gaps_and_nobody_logs_in_without_them() {
     let world = World::new(
         "environment: test\nmanifests: [nope]\ncluster: {kubeconfig: nowhere}\n\

@@ -133,4 +133,10 @@ fn lint_does_without_any_variable_and_a_plan_only_without_secrets() {
     let ran = world.tool(&["lint"]);
     assert!(ran.code == 0 && ran.err.contains(&format!("warning: {text}")), "{ran:?}");
     refuses(&world.tool(&["plan", "--to", "async"]), &[text]);
+    let open = World::new("environment: test\nmanifests: ['${LINT_DIR}']\nworkloads: [{name: orders, eks: a/b/c}]\n");
+    let ran = open.tool(&["lint"]);
+    assert!(
+        ran.code == 0 && ran.err.contains("neither `manifests` nor `ecs` were read, for manifests[0] is open"),
+        "{ran:?}"
+    );
 }

@@ -9,8 +9,9 @@ use preflight_core::CannotTell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Shorter than that of a check: somebody waits in front of a terminal.
-const PATIENCE: Patience = Patience { dial: Duration::from_secs(2), handshake: Duration::from_secs(2) };
+/// Shorter than that of a check: somebody waits in front of a terminal. Still long enough for a
+/// busy server far away.
+const PATIENCE: Patience = Patience { dial: Duration::from_millis(1_500), handshake: Duration::from_secs(2) };
 
 /// As whom an endpoint is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
