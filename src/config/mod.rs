@@ -1,14 +1,19 @@
 //! `preflight.yaml`: what it may say, and reading it strictly.
 
 mod error;
+mod files;
 mod place;
+mod problems;
 mod read;
+mod schema;
+mod shape;
 #[cfg(test)]
 mod tests;
+mod variables;
 
-#[cfg(test)]
 pub(crate) use error::Mistake;
-pub(crate) use read::{Loaded, load, nearest};
+pub(crate) use read::{Loaded, Without, load, nearest};
+pub(crate) use variables::names as variable_names;
 
 use preflight_cluster::{AwsAccess, ClusterAccess};
 use preflight_connections::settings::{Endpoint, Settings as ConnectionsSettings, Use};

@@ -23,11 +23,14 @@ mod line;
 mod path_admits;
 mod pools;
 mod processes;
+mod reach;
 mod refusal;
 pub mod settings;
 mod tap;
 mod unseen;
 mod variables;
+
+pub use reach::{Login, reach};
 
 use crate::settings::{Endpoint, Settings, Use};
 use preflight_cluster::Inventory;

@@ -68,6 +68,12 @@ impl Endpoint {
     }
 }
 
+/// Whether a text is `host` or `host:port`.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    crate::address::Address::parse(text, 1).is_some()
+}
+
 /// The kind of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -94,8 +94,8 @@ impl Objects {
                     && !items.is_empty()
                     && !fields.iter().any(|(name, _)| name == "kind")
                 {
-                    let line = node.line;
-                    let text = |text: &str| Node { line, tree: Tree::Text(text.to_owned()) };
+                    let (line, column) = (node.line, node.column);
+                    let text = |text: &str| Node { line, column, tree: Tree::Text(text.to_owned()) };
                     fields.push(("kind".to_owned(), text(items)));
                     fields.push(("apiVersion".to_owned(), text(&version)));
                 }
