@@ -103,7 +103,7 @@ pub(crate) fn load(
     // Of what is filled up nothing can be said, nor of references to endpoints whose names are.
     let is_unset = |fits: &dyn Fn(&str) -> bool| unset.iter().any(|mistake| fits(&mistake.path));
     let no_names = is_unset(&|path| path.starts_with("endpoints[") && path.ends_with("].name"));
-    let is_open = |path: &str| is_unset(&|unset| unset == path) || no_names && path.ends_with(".endpoint");
+    let is_open = |path: &str| is_unset(&|unset| unset == path) || (no_names && path.ends_with(".endpoint"));
     let located = |found: Vec<(String, String)>| {
         let known = found.into_iter().filter(|(path, _)| !is_open(path));
         known.map(|(path, text)| Mistake::new(document.nearest(&path).at, path, text)).collect::<Vec<_>>()
