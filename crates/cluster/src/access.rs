@@ -62,4 +62,6 @@ pub struct ClusterAccess {
     /// Whether this tool, where it runs in a pod of the cluster, reaches the API with the pod's own ServiceAccount. Outside
     /// of one it takes the kubeconfig.
     pub in_cluster: bool,
+    /// The namespaces of the EKS side. With them it is read from the cluster's API, and no `manifests` are given.
+    pub namespaces: Vec<String>,
 }

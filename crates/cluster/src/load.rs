@@ -17,13 +17,23 @@ use std::path::PathBuf;
 /// If a file cannot be read or understood, contradicts another one, or if a pair names something that is not there.
 pub fn load(manifests: &[PathBuf], ecs: &[PathBuf], pairs: &[Pair]) -> Result<Inventory, InventoryError> {
     let mut reader = Reader::default();
-    let mut objects = Objects::default();
+    let mut objects = Objects::new("in the manifests");
     for path in files::find(manifests)? {
         let (file, documents) = reader.read(&path)?;
         for document in documents {
             objects.add(&file, document)?;
         }
     }
+    with_ecs(objects, reader, ecs, pairs)
+}
+
+/// Reads the side of ECS and makes an inventory of both.
+pub(crate) fn with_ecs(
+    mut objects: Objects,
+    mut reader: Reader,
+    ecs: &[PathBuf],
+    pairs: &[Pair],
+) -> Result<Inventory, InventoryError> {
     let mut tasks = Tasks::default();
     for path in files::find(ecs)? {
         let (file, documents) = reader.read(&path)?;
@@ -37,5 +47,5 @@ pub fn load(manifests: &[PathBuf], ecs: &[PathBuf], pairs: &[Pair]) -> Result<In
     let mut notes = objects.notes;
     let ecs = tasks.services(&mut notes)?;
     let workloads = pairs::pair(eks, ecs, pairs, &mut notes)?;
-    Ok(Inventory { workloads, service_accounts, nodes, is_whole: false, sources: reader.sources, notes })
+    Ok(Inventory { workloads, service_accounts, nodes, sources: reader.sources, notes, ..Inventory::default() })
 }

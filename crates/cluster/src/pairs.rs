@@ -66,8 +66,7 @@ impl Free {
         if names.eks.contains(wanted) {
             return Err(taken(&pair.name, format!("`{wanted}`")));
         }
-        Err(names
-            .not_found(&pair.name, format!("`{wanted}` in the manifests"), wanted, |name| names.eks.contains(name)))
+        Err(names.not_found(&pair.name, format!("`{wanted}` of EKS"), wanted, |name| names.eks.contains(name)))
     }
 
     fn take_ecs(&mut self, pair: &Pair, wanted: &str, names: &Names) -> Result<Deployed, InventoryError> {

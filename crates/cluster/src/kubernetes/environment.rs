@@ -29,13 +29,25 @@ pub(crate) fn read(
     Ok(environment)
 }
 
+/// The names of the ConfigMaps that a container takes variables from.
+pub(crate) fn config_maps(container: &Cursor<'_>) -> Result<Vec<String>, InventoryError> {
+    let mut names = vec![];
+    for source in container.items("envFrom")? {
+        names.extend(source.get("configMapRef").map(|map| map.needed("name")).transpose()?);
+    }
+    for entry in container.items("env")? {
+        names.extend(entry.path(&["valueFrom", "configMapKeyRef"]).map(|map| map.needed("name")).transpose()?);
+    }
+    Ok(names)
+}
+
 fn imported(objects: &Objects, key: &Key, source: &Cursor<'_>) -> Result<Vec<EnvVar>, InventoryError> {
     let prefix = source.text_of("prefix")?.unwrap_or_default();
     let all = |value| vec![EnvVar { name: format!("{prefix}{}", EnvVar::ANY), value, at: source.at() }];
     if let Some(map) = source.get("configMapRef") {
         let name = map.needed("name")?;
         let Some(found) = objects.get(&Key::new(&key.namespace, "ConfigMap", &name)) else {
-            return Ok(all(Value::Unresolved(format!("ConfigMap {name} is not in the manifests"))));
+            return Ok(all(Value::Unresolved(format!("ConfigMap {name} is not {}", objects.place))));
         };
         let Some(data) = found.get("data") else {
             return Ok(vec![]);
@@ -48,7 +60,7 @@ fn imported(objects: &Objects, key: &Key, source: &Cursor<'_>) -> Result<Vec<Env
     if let Some(secret) = source.get("secretRef") {
         let name = secret.needed("name")?;
         let Some(keys) = objects.secret(&key.namespace, &name) else {
-            return Ok(all(Value::Secret(format!("every key of Secret {name}, which is not in the manifests"))));
+            return Ok(all(Value::Secret(format!("every key of Secret {name}, which this tool does not have"))));
         };
         let variable = |secret: &String| EnvVar {
             name: format!("{prefix}{secret}"),
@@ -98,7 +110,7 @@ fn of_config_map(
 ) -> Result<Option<Value>, InventoryError> {
     let (name, map_key) = (map.needed("name")?, map.needed("key")?);
     let Some(found) = objects.get(&Key::new(&key.namespace, "ConfigMap", &name)) else {
-        let why = format!("key {map_key} of ConfigMap {name}, which is not in the manifests");
+        let why = format!("key {map_key} of ConfigMap {name}, which is not {}", objects.place);
         return Ok(Some(Value::Unresolved(why)));
     };
     if let Some(value) = found.path(&["data", &map_key]) {

@@ -1,7 +1,7 @@
 //! The template of pods.
 
-use super::environment;
 use super::objects::{Key, Objects};
+use super::{environment, workload};
 use crate::cursor::Cursor;
 use crate::{Container, InventoryError, Pod, Sited, Volume};
 use std::collections::BTreeMap;
@@ -46,6 +46,17 @@ pub(crate) fn read(
         init_containers,
         volumes: spec.items("volumes")?.iter().map(volume).collect::<Result<_, _>>()?,
     })
+}
+
+/// The names of the ConfigMaps that the pods of a workload take variables from.
+pub(crate) fn config_maps(key: &Key, workload: &Cursor<'_>) -> Result<Vec<String>, InventoryError> {
+    let template = workload::template(key, workload)?;
+    let Some(spec) = template.and_then(|template| template.get("spec")) else { return Ok(vec![]) };
+    let mut names = vec![];
+    for container in [spec.items("initContainers")?, spec.items("containers")?].concat() {
+        names.extend(environment::config_maps(&container)?);
+    }
+    Ok(names)
 }
 
 fn texts(template: &Cursor<'_>, field: &str) -> Result<BTreeMap<String, String>, InventoryError> {
