@@ -5,7 +5,8 @@ use crate::cli::{Answer, Cli, ConfigArgs, PlanArgs, SchemaOf};
 use crate::config::CONFIG_SCHEMA;
 use crate::output::{complain, say, say_json};
 use crate::plan::{Choice, Planned, Step};
-use crate::run::{configuration, inventory};
+use crate::rights;
+use crate::run::{configuration, from_files, inventory};
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use preflight_core::{Level, Permission};
@@ -17,13 +18,18 @@ use std::fmt::Write as _;
 /// Checks the configuration and what it names, and nothing else.
 pub(crate) fn lint(args: &ConfigArgs) -> Result<ExitCode> {
     let loaded = configuration(&args.config)?;
-    let inventory = inventory(&loaded)?;
+    let inventory = from_files(&loaded)?;
     let phases: Vec<String> = loaded.phases.names().map(str::to_owned).collect();
     for note in &inventory.notes {
         complain(&format!("note: {note}"));
     }
     for mistake in &loaded.warnings {
         complain(&format!("warning: {}:{}:{}: {}", args.config.display(), mistake.line, mistake.column, mistake.text));
+    }
+    if loaded.config.cluster.is_source() {
+        let told = "no mistake; what runs in EKS is in the cluster, which `plan` and `run` read";
+        complain(&format!("{}: {told}", args.config.display()));
+        return Ok(ExitCode::Go);
     }
     let workloads = inventory.workloads.len();
     let areas = Areas::new(&loaded.config, inventory);
@@ -34,9 +40,9 @@ pub(crate) fn lint(args: &ConfigArgs) -> Result<ExitCode> {
 }
 
 /// Says what a run would do.
-pub(crate) fn plan(args: &PlanArgs) -> Result<ExitCode> {
+pub(crate) async fn plan(args: &PlanArgs) -> Result<ExitCode> {
     let loaded = configuration(&args.config.config)?;
-    let inventory = inventory(&loaded)?;
+    let inventory = inventory(&loaded).await?;
     let notes = inventory.notes.clone();
     let areas = Areas::new(&loaded.config, inventory);
     let choice =
@@ -65,6 +71,7 @@ fn as_json(planned: &Planned) -> Value {
     };
     json!({
         "transition": planned.transition,
+        "reading": planned.reading.iter().map(rights::named).collect::<Vec<_>>(),
         "sha256": plan_digest(planned),
         "items": planned.steps.iter().map(step).collect::<Vec<_>>(),
         "excluded": planned.excluded,
@@ -111,6 +118,7 @@ fn as_text(planned: &Planned, notes: &[String]) -> String {
     let targets: BTreeSet<&String> = planned.steps.iter().flat_map(|step| &step.targets).collect();
     let longest: u64 = planned.steps.iter().map(|step| step.meta.limit_ms).max().unwrap_or(0);
     section(&mut text, "targets", targets.iter().map(|target| (*target).clone()));
+    section(&mut text, "to read what is deployed it took the rights", planned.reading.iter().map(rights::named));
     section(&mut text, "permissions, at most", permissions.into_iter());
     let excluded = planned.excluded.iter().map(|one| format!("{} ({}): {}", one.check, one.subject, one.reason));
     section(&mut text, "does not apply", excluded);

@@ -24,7 +24,7 @@ struct Gap {
 pub(crate) async fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
     let loaded = configuration(&args.config.config)?;
     let mut found = vec![];
-    found.push(files(&loaded));
+    found.push(deployed(&loaded).await);
     found.push(state(&args.state.state));
     let targets = targets(&loaded);
     found.extend(futures_of(targets).await);
@@ -50,11 +50,13 @@ fn as_text(found: &[Gap], gaps: usize) -> String {
     text
 }
 
-fn files(loaded: &Loaded) -> Gap {
-    let what = "manifests and task definitions".to_owned();
-    match inventory(loaded) {
+async fn deployed(loaded: &Loaded) -> Gap {
+    let what = "what is deployed".to_owned();
+    match inventory(loaded).await {
         Ok(inventory) if inventory.workloads.is_empty() => {
-            let problem = "no workload was found; name directories under `manifests` and `ecs`".to_owned();
+            let problem = "no workload was found; name directories under `manifests` and `ecs`, or namespaces under \
+                           `cluster`"
+                .to_owned();
             Gap { what, problem: Some(problem) }
         }
         Ok(inventory) => Gap { what: format!("{what}: {} workloads", inventory.workloads.len()), problem: None },

@@ -23,7 +23,9 @@ const AT_ONCE: usize = 16;
 /// run as usual and say themselves what they meet.
 pub(crate) async fn withhold(planned: &mut Planned, access: &ClusterAccess, scope: &Scope) {
     let of_cluster = |right: &&Right| matches!(right.permission, Permission::Kubernetes { .. });
-    let asked: Vec<Right> = planned.rights().into_iter().filter(of_cluster).cloned().collect();
+    // That of reading what is deployed was asked for by doing it.
+    let steps = planned.steps.iter().filter(|step| step.skip.is_none());
+    let asked: BTreeSet<Right> = steps.flat_map(|step| &step.rights).filter(of_cluster).cloned().collect();
     if asked.is_empty() {
         return;
     }
@@ -37,7 +39,7 @@ pub(crate) async fn withhold(planned: &mut Planned, access: &ClusterAccess, scop
     }
 }
 
-async fn lacking(asked: Vec<Right>, access: &ClusterAccess, scope: &Scope) -> BTreeSet<Right> {
+async fn lacking(asked: BTreeSet<Right>, access: &ClusterAccess, scope: &Scope) -> BTreeSet<Right> {
     let Ok(client) = connect(access).await else { return BTreeSet::new() };
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut answers = JoinSet::new();
@@ -61,7 +63,7 @@ async fn lacking(asked: Vec<Right>, access: &ClusterAccess, scope: &Scope) -> BT
 }
 
 /// `get serviceaccounts orders in the namespace shop`.
-fn named(right: &Right) -> String {
+pub(crate) fn named(right: &Right) -> String {
     let Permission::Kubernetes { verb, group, resource } = right.permission else { return String::new() };
     let group = if group.is_empty() { String::new() } else { format!(".{group}") };
     let name = right.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();

@@ -9,8 +9,10 @@ use crate::plan::{Choice, Planned};
 use crate::progress::Progress;
 use crate::rights;
 use anyhow::{Context, Result};
-use preflight_cluster::{Inventory, Pair};
-use preflight_core::{Event, Journal, Outcome, Pin, Reason, Remediation, Scope, Timestamp, journal, run_all};
+use preflight_cluster::{Inventory, InventoryError, Pair, SeenCluster, connect, load_live};
+use preflight_core::{
+    CannotTell, Event, Journal, Outcome, Pin, Reason, Remediation, Scope, Timestamp, journal, run_all,
+};
 use preflight_report::{
     Aws, CheckResult, Cluster, Config, ConfigSource, ExitCode, Integrity, Report, Run, SCHEMA, SCHEMA_VERSION, Subject,
     SubjectWorkload, Summary, Tool, Verdict, seal, sha256_of,
@@ -36,15 +38,60 @@ pub(crate) fn configuration(path: &Path) -> Result<Loaded> {
 }
 
 /// Reads what is deployed on both sides.
-pub(crate) fn inventory(loaded: &Loaded) -> Result<Inventory> {
-    let pairs = loaded.config.workloads.iter().map(|workload| Pair {
+pub(crate) async fn inventory(loaded: &Loaded) -> Result<Inventory> {
+    let config = &loaded.config;
+    if !config.cluster.is_source() {
+        return from_files(loaded);
+    }
+    let read = async {
+        let client = connect(&config.cluster).await.map_err(InventoryError::Unread)?;
+        load_live(&client, &config.cluster.namespaces, &config.ecs, &pairs(config)).await
+    };
+    read.await.context("reading what is deployed (`cluster.namespaces`, `ecs`)")
+}
+
+/// Reads what files tell about what is deployed. Where the EKS side is in a cluster, nothing of it is paired.
+pub(crate) fn from_files(loaded: &Loaded) -> Result<Inventory> {
+    let config = &loaded.config;
+    let pairs = if config.cluster.is_source() { vec![] } else { pairs(config) };
+    let read = preflight_cluster::load(&config.manifests, &config.ecs, &pairs);
+    read.context("reading what is deployed (`manifests`, `ecs`)")
+}
+
+fn pairs(config: &config::Config) -> Vec<Pair> {
+    let pair = |workload: &config::Workload| Pair {
         name: workload.name.clone(),
         eks: workload.eks.clone(),
         ecs: workload.ecs.clone(),
-    });
-    let pairs: Vec<Pair> = pairs.collect();
-    preflight_cluster::load(&loaded.config.manifests, &loaded.config.ecs, &pairs)
-        .context("reading what is deployed (`manifests`, `ecs`)")
+    };
+    config.workloads.iter().map(pair).collect()
+}
+
+/// Why the cluster could not be read, if that is the error.
+pub(crate) fn unread(error: &anyhow::Error) -> Option<&CannotTell> {
+    match error.downcast_ref()? {
+        InventoryError::Unread(why) => Some(why),
+        _ => None,
+    }
+}
+
+/// Plans the checks of what is deployed. Where the cluster could not be read, every check says so.
+async fn planned(loaded: &Loaded, choice: &Choice, scope: &Scope) -> Result<(About, Planned)> {
+    let read = scope.until_cancelled(inventory(loaded)).await;
+    match read.unwrap_or_else(|interrupted| Err(InventoryError::Unread(interrupted).into())) {
+        Ok(inventory) => {
+            let about = About::of(&inventory);
+            let planned = Planned::new(loaded, &Areas::new(&loaded.config, inventory), choice)?;
+            Ok((about, planned))
+        }
+        Err(error) => match unread(&error) {
+            Some(why) => {
+                output::complain(&format!("error: {error:#}"));
+                Ok((About::default(), Planned::unread(loaded, choice, why)?))
+            }
+            None => Err(error),
+        },
+    }
 }
 
 /// What a run's checks told beside their results.
@@ -74,12 +121,8 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     let interrupts = Interrupts::listen()?;
     set_aside(&args.report)?;
     let loaded = configuration(&args.config.config)?;
-    let inventory = inventory(&loaded)?;
-    let about = About::of(&inventory);
-    let areas = Areas::new(&loaded.config, inventory);
     let choice =
         Choice { to: args.choice.to.clone(), only: args.choice.only.clone(), consent: args.choice.consent.clone() };
-    let mut planned = Planned::new(&loaded, &areas, &choice)?;
     for mistake in &loaded.warnings {
         output::complain(&format!("warning: {}:{}: {}", args.config.config.display(), mistake.line, mistake.text));
     }
@@ -89,7 +132,7 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     let began = now();
     let journal = Journal::at(&args.state.state.join(journal::file_name(&id, began)), &id);
     let told = Arc::new(Mutex::new(Told::default()));
-    let progress = Arc::new(Progress::new(planned.steps.len()));
+    let progress = Arc::new(Progress::new());
     let sink = {
         let (told, progress) = (Arc::clone(&told), Arc::clone(&progress));
         move |teller: &str, event: Event| {
@@ -100,11 +143,15 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     let scope = Scope::new(&id, Duration::from_secs(loaded.config.run.limit_s), journal, sink);
     let started_at = scope.now();
     let work = async {
+        let (about, mut planned) = planned(&loaded, &choice, &scope).await?;
+        progress.expect(planned.steps.len());
         rights::withhold(&mut planned, &loaded.config.cluster, &scope).await;
-        run_all(planned.jobs(), loaded.config.run.concurrency, &scope).await
+        let ran = run_all(planned.jobs(), loaded.config.run.concurrency, &scope).await;
+        anyhow::Ok((about, planned, ran))
     };
-    let (ran, interrupted_by) = watched(&scope, interrupts, work).await;
+    let (worked, interrupted_by) = watched(&scope, interrupts, work).await;
     progress.finish();
+    let (about, planned, ran) = worked?;
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     let results = in_plan_order(&planned, ran, scope.now());
     let run = Run {
@@ -154,15 +201,15 @@ fn set_aside(report: &Path) -> Result<()> {
 }
 
 /// Does the work, and stops it on a signal or at the deadline. Says what stopped it.
-async fn watched(
+async fn watched<T>(
     scope: &Scope,
     mut interrupts: Interrupts,
-    work: impl Future<Output = Vec<CheckResult>>,
-) -> (Vec<CheckResult>, Option<String>) {
+    work: impl Future<Output = T>,
+) -> (T, Option<String>) {
     let deadline = scope.remaining();
     tokio::pin!(work);
     let by = tokio::select! {
-        results = &mut work => return (results, None),
+        done = &mut work => return (done, None),
         _ = interrupts.terminate.recv() => "SIGTERM",
         _ = interrupts.interrupt.recv() => "SIGINT",
         _ = tokio::time::timeout(deadline, std::future::pending::<()>()) => "the deadline of the run",
@@ -219,7 +266,9 @@ fn not_after(planned: &Planned, results: &[CheckResult], loaded: &Loaded, starte
 }
 
 /// What the report says about the inventory.
+#[derive(Default)]
 struct About {
+    cluster: Option<SeenCluster>,
     workloads: Vec<SubjectWorkload>,
     sources: Vec<ConfigSource>,
 }
@@ -243,6 +292,7 @@ impl About {
             sha256: file.sha256.clone(),
         };
         Self {
+            cluster: inventory.cluster.clone(),
             workloads: inventory.workloads.iter().map(workload).collect(),
             sources: inventory.sources.iter().map(source).collect(),
         }
@@ -261,6 +311,7 @@ fn report(run: Run, basis: Basis<'_>, results: Vec<CheckResult>, told: Told) -> 
     let Basis { loaded, about, planned, choice } = basis;
     let config = &loaded.config;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let (uid, version) = about.cluster.map(|seen| (seen.uid, seen.version)).unwrap_or_default();
     let mut overrides: Vec<String> = choice.only.iter().map(|only| format!("--only {only}")).collect();
     overrides.extend(choice.consent.iter().map(|target| format!("--consent {target}")));
     let mut sources = vec![loaded.source.clone()];
@@ -274,7 +325,7 @@ fn report(run: Run, basis: Basis<'_>, results: Vec<CheckResult>, told: Told) -> 
             environment: config.environment.clone(),
             transition: planned.transition.clone(),
             aws: Aws { account_id: text(&config.aws.account_id), region: text(&config.aws.region) },
-            cluster: Cluster { name: text(&config.cluster.name), arn: text(&config.cluster.arn), ..Cluster::default() },
+            cluster: Cluster { name: text(&config.cluster.name), arn: text(&config.cluster.arn), uid, version },
             workloads: about.workloads,
         },
         config: Config {

@@ -8,7 +8,7 @@ mod tests;
 
 #[cfg(test)]
 pub(crate) use error::Mistake;
-pub(crate) use read::{Loaded, load, nearest};
+pub(crate) use read::{Loaded, NAMESPACE_MAX, is_label, load, nearest};
 
 use preflight_cluster::{AwsAccess, ClusterAccess};
 use preflight_connections::settings::{Endpoint, Settings as ConnectionsSettings, Use};

@@ -63,5 +63,14 @@ pub struct ClusterAccess {
     /// of one it takes the kubeconfig.
     pub in_cluster: bool,
     /// The namespaces of the EKS side. With them it is read from the cluster's API, and no `manifests` are given.
+    #[schemars(inner(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")))]
     pub namespaces: Vec<String>,
+}
+
+impl ClusterAccess {
+    /// Whether the EKS side of the inventory is read from the cluster's API.
+    #[must_use]
+    pub fn is_source(&self) -> bool {
+        !self.namespaces.is_empty()
+    }
 }
