@@ -4,7 +4,9 @@ use crate::areas::{self, Areas};
 use crate::config::{Loaded, Waiver};
 use crate::pattern;
 use anyhow::{Result, bail};
-use preflight_core::{CannotTell, Check, Disruption, Item, ItemKind, Job, Level, Meta, Phase, Reason, Right, Run, Scope};
+use preflight_core::{
+    CannotTell, Check, Disruption, Item, ItemKind, Job, Level, Meta, Phase, Reason, Right, Run, Scope,
+};
 use preflight_report::{Excluded, Plan, PlanItem, Transition};
 use std::collections::BTreeSet;
 use std::sync::Arc;

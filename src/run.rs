@@ -201,11 +201,7 @@ fn set_aside(report: &Path) -> Result<()> {
 }
 
 /// Does the work, and stops it on a signal or at the deadline. Says what stopped it.
-async fn watched<T>(
-    scope: &Scope,
-    mut interrupts: Interrupts,
-    work: impl Future<Output = T>,
-) -> (T, Option<String>) {
+async fn watched<T>(scope: &Scope, mut interrupts: Interrupts, work: impl Future<Output = T>) -> (T, Option<String>) {
     let deadline = scope.remaining();
     tokio::pin!(work);
     let by = tokio::select! {

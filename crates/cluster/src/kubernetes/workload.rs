@@ -112,7 +112,7 @@ pub(crate) fn of_what_it_made(
     }
     Ok(found.map(|made| {
         notes.push(format!(
-            "{}: it belongs to {}, which is not {}; the {pods} pods that it has now are taken for all that it makes",
+            "{}: it belongs to {}, which is not {}; as many pods as there are now, {pods}, are taken for all that it makes",
             made.at,
             maker.reference(),
             objects.place
