@@ -80,6 +80,10 @@ async fn planned(loaded: &Loaded, choice: &Choice, scope: &Scope) -> Result<(Abo
     let read = scope.until_cancelled(inventory(loaded)).await;
     match read.unwrap_or_else(|interrupted| Err(InventoryError::Unread(interrupted).into())) {
         Ok(inventory) => {
+            // Of files, `lint` says them.
+            for note in inventory.notes.iter().filter(|_| inventory.cluster.is_some()) {
+                output::complain(&format!("note: {note}"));
+            }
             let about = About::of(&inventory);
             let planned = Planned::new(loaded, &Areas::new(&loaded.config, inventory), choice)?;
             Ok((about, planned))

@@ -8,8 +8,10 @@
 )]
 
 mod accounts;
+mod inventory;
 mod live;
 mod manifests;
+mod measure;
 mod pods;
 mod tokens;
 #[allow(dead_code, reason = "the other tests of the program use the rest of it")]

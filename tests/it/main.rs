@@ -5,6 +5,7 @@
 mod commands;
 mod delivery;
 mod html;
+mod inventory;
 mod journey;
 mod lab;
 mod manifest;

@@ -153,10 +153,14 @@ impl Reading<'_> {
         for namespace in namespaces {
             self.namespace(Some(namespace), namespace).await.map_err(Unread)?;
         }
-        let lists = namespaces.iter().flat_map(|namespace| kinds.iter().map(move |kind| (namespace, kind)));
-        self.rights.extend(lists.clone().map(|(namespace, kind)| kind.right("list", Some(namespace), None)));
-        let answers = lists.map(|(namespace, kind)| list(client, kind, Some(namespace), &kinds));
-        self.take(answers.collect()).await?;
+        let mut lists = vec![];
+        for namespace in namespaces {
+            for kind in &kinds {
+                self.rights.push(kind.right("list", Some(namespace), None));
+                lists.push(list(client, kind, Some(namespace), &kinds));
+            }
+        }
+        self.take(lists).await?;
         if self.objects.has("DaemonSet") {
             // A DaemonSet has a pod on each of them.
             let node = Kind::new("Node", "", "nodes", "v1");
@@ -165,9 +169,12 @@ impl Reading<'_> {
         }
         let config_map = Kind::new("ConfigMap", "", "configmaps", "v1");
         let wanted = self.objects.config_maps();
-        let wanted: Vec<_> = wanted.iter().filter(|(_, name)| is_name(name)).collect();
-        self.rights.extend(wanted.iter().map(|(at, name)| config_map.right("get", Some(at), Some(name))));
-        self.take(wanted.iter().map(|(at, name)| get(client, &config_map, at, name)).collect()).await?;
+        let mut maps = vec![];
+        for (namespace, name) in wanted.iter().filter(|(_, name)| is_name(name)) {
+            self.rights.push(config_map.right("get", Some(namespace), Some(name)));
+            maps.push(get(client, &config_map, namespace, name));
+        }
+        self.take(maps).await?;
         Ok(seen)
     }
 
