@@ -164,7 +164,10 @@ fn said(inventory: Inventory) -> String {
         ..inventory
     };
     let text = format!("{comparable:#?}").replace("in the manifests", "in the cluster");
-    text.lines().filter(|line| !line.trim().starts_with("at: ")).collect::<Vec<_>>().join("\n")
+    // The API server labels the pods of a Job.
+    let is_own =
+        |line: &&str| !line.starts_with("at: ") && !line.contains("controller-uid\":") && !line.contains("job-name\":");
+    text.lines().map(str::trim).filter(is_own).collect::<Vec<_>>().join("\n")
 }
 
 /// The results of a report that say something, without times and places.
