@@ -77,13 +77,15 @@ async fn found(args: &InitArgs) -> Result<(Inventory, String)> {
     access.in_cluster = access.kubeconfig.is_none();
     let client = connect(&access).await.map_err(InventoryError::Unread)?;
     let own = || vec![client.default_namespace().to_owned()];
-    let namespaces = if args.namespace.is_empty() { own() } else { args.namespace.clone() };
-    let inventory = load_live(&client, &namespaces, &args.ecs, &[]).await?;
+    access.namespaces = if args.namespace.is_empty() { own() } else { args.namespace.clone() };
+    let inventory = load_live(&client, &access, &args.ecs, &[]).await?;
     let mut parts: Vec<String> = vec![];
     parts.extend(access.kubeconfig.map(|path| format!("kubeconfig: {}", in_config(args, &path))));
     parts.extend(access.context.map(|context| format!("context: {}", quoted(&context))));
     parts.extend(access.in_cluster.then(|| "inCluster: true".to_owned()));
-    parts.push(format!("namespaces: [{}]", namespaces.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")));
+    parts.extend(inventory.cluster.as_ref().map(|seen| format!("uid: {}", quoted(&seen.uid))));
+    let namespaces = access.namespaces.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+    parts.push(format!("namespaces: [{namespaces}]"));
     let _ = writeln!(source, "# What runs in EKS is read from there; add its name in EKS, `name`.");
     let _ = writeln!(source, "cluster: {{{}}}\n", parts.join(", "));
     Ok((inventory, source))

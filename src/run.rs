@@ -45,7 +45,7 @@ pub(crate) async fn inventory(loaded: &Loaded) -> Result<Inventory> {
     }
     let read = async {
         let client = connect(&config.cluster).await.map_err(InventoryError::Unread)?;
-        load_live(&client, &config.cluster.namespaces, &config.ecs, &pairs(config)).await
+        load_live(&client, &config.cluster, &config.ecs, &pairs(config)).await
     };
     read.await.context("reading what is deployed (`cluster.namespaces`, `ecs`)")
 }

@@ -229,6 +229,12 @@ fn of_cluster(config: &Config, problems: &mut Problems) {
     if cluster.is_source() && !config.manifests.is_empty() {
         add("manifests", "with `cluster.namespaces` the EKS side is read from the cluster; remove one of the two");
     }
+    if cluster.uid.is_some() && !cluster.is_source() {
+        add(
+            "cluster.uid",
+            "it is compared where the EKS side is read from the cluster; add `namespaces`, or remove it",
+        );
+    }
     if cluster.is_source() && cluster.kubeconfig.is_none() && !cluster.in_cluster {
         add("cluster.namespaces", "nothing says how to reach the cluster; add `kubeconfig`, or `inCluster: true`");
     }

@@ -73,6 +73,8 @@ fn the_eks_side_has_one_source_and_a_way_to_it() {
     assert_eq!(cluster("inCluster: true, namespaces: [shop]", "ecs: [e]\n"), "no mistake");
     let both = cluster("kubeconfig: k, namespaces: [shop]", "manifests: [m]\n");
     assert!(both.contains(":3:12: manifests: with `cluster.namespaces`") && both.contains("remove one"), "{both}");
+    let unused = cluster("kubeconfig: k, uid: a", "");
+    assert!(unused.contains("cluster.uid: it is compared where"), "{unused}");
     let nowhere = cluster("namespaces: [shop]", "");
     assert!(nowhere.contains(":2:23: cluster.namespaces: nothing says how to reach"), "{nowhere}");
     let odd = cluster("inCluster: true, namespaces: [Shop, a/b, shop, shop]", "");

@@ -191,9 +191,12 @@ fn the_same_objects_give_the_same_findings_as_their_manifests() {
         files.write("all.json", &list.to_string());
         let cluster = place.world(&from_cluster(&place));
         let from_files = load(&[files.path("all.json")], &[], &[]).unwrap();
-        let access = ClusterAccess { kubeconfig: Some(cluster.path("kubeconfig")), ..ClusterAccess::default() };
-        let client = connect(&access).await.unwrap();
-        let from_api = load_live(&client, std::slice::from_ref(&place.namespace), &[], &[]).await.unwrap();
+        let access = ClusterAccess {
+            kubeconfig: Some(cluster.path("kubeconfig")),
+            namespaces: vec![place.namespace.clone()],
+            ..ClusterAccess::default()
+        };
+        let from_api = load_live(&connect(&access).await.unwrap(), &access, &[], &[]).await.unwrap();
         assert_eq!(from_api.workloads.len(), 5);
         assert_eq!(said(from_api), said(from_files));
         let plan = |world: &World| {

@@ -197,7 +197,8 @@ fn init_writes_from_the_cluster_what_it_writes_from_the_same_manifests() {
     let live = shop.world.tool(&["init", "--cluster", "--kubeconfig", "kubeconfig", "--config", "live.yaml"]);
     assert_eq!((from_files.code, live.code), (0, 0), "{from_files:?} {live:?}");
     let text = std::fs::read_to_string(shop.world.path("live.yaml")).unwrap();
-    assert!(text.contains("\ncluster: {kubeconfig: \"kubeconfig\", namespaces: [\"shop\"]}\n"), "{text}");
+    let source = format!("\ncluster: {{kubeconfig: \"kubeconfig\", uid: \"{UID}\", namespaces: [\"shop\"]}}\n");
+    assert!(text.contains(&source), "{text}");
     assert!(text.contains("eks: \"shop/Deployment/orders\", role:") && text.contains("\"db.internal:3306\""), "{text}");
     let same = |text: &str| {
         let source = ["# What runs in EKS is read", "cluster: ", "# cluster: ", "manifests: ", "  # seen at "];

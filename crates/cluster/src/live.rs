@@ -10,7 +10,7 @@ use crate::kubernetes::Objects;
 use crate::load::with_ecs;
 use crate::node::{DOCUMENTS_MAX, Node};
 use crate::pairs::Pair;
-use crate::{Inventory, SeenCluster};
+use crate::{ClusterAccess, Inventory, SeenCluster};
 use futures::io::AsyncReadExt;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace;
@@ -117,23 +117,23 @@ struct PageMetadata {
     rest: Option<String>,
 }
 
-/// Reads namespaces of a cluster as the EKS side, and what the AWS CLI prints about ECS. `ecs` and `pairs` are those of
-/// [`load`](crate::load).
+/// Reads the configured namespaces of a cluster as the EKS side, and what the AWS CLI prints about ECS. `ecs` and `pairs`
+/// are those of [`load`](crate::load).
 ///
 /// An object that cannot be read is an error and never absent, and so is a namespace that does not exist.
 ///
 /// # Errors
-/// [`InventoryError::Unread`] if the cluster refuses, does not answer in time or answers something else; otherwise as
-/// [`load`](crate::load).
+/// [`InventoryError::Unread`] if the cluster refuses, does not answer in time, answers something else or is another one than
+/// the configured; otherwise as [`load`](crate::load).
 pub async fn load_live(
     client: &Client,
-    namespaces: &[String],
+    access: &ClusterAccess,
     ecs: &[PathBuf],
     pairs: &[Pair],
 ) -> Result<Inventory, InventoryError> {
     let mut reading = Reading { client, objects: Objects::new("in the cluster"), rights: vec![] };
     let late = |_| CannotTell::new(Reason::Timeout, format!("reading the cluster: not within {} s", LIMIT.as_secs()));
-    let seen = tokio::time::timeout(LIMIT, reading.all(namespaces)).await.map_err(late).map_err(Unread)??;
+    let seen = tokio::time::timeout(LIMIT, reading.all(access)).await.map_err(late).map_err(Unread)??;
     let Reading { objects, rights, .. } = reading;
     let inventory = with_ecs(objects, Reader::default(), ecs, pairs)?;
     Ok(Inventory { is_whole: true, cluster: Some(seen), rights, ..inventory })
@@ -146,9 +146,13 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    async fn all(&mut self, namespaces: &[String]) -> Result<SeenCluster, InventoryError> {
-        let client = self.client;
+    async fn all(&mut self, access: &ClusterAccess) -> Result<SeenCluster, InventoryError> {
+        let (client, namespaces) = (self.client, &access.namespaces);
         let seen = self.cluster().await.map_err(Unread)?;
+        if let Some(uid) = access.uid.as_ref().filter(|uid| **uid != seen.uid) {
+            let detail = format!("the API is that of the cluster {}, and `cluster.uid` is {uid}", seen.uid);
+            return Err(Unread(CannotTell::new(Reason::ControlFailed, detail)));
+        }
         let kinds = kinds(client).await.map_err(Unread)?;
         for namespace in namespaces {
             self.namespace(Some(namespace), namespace).await.map_err(Unread)?;
@@ -361,4 +365,39 @@ fn is_made_by(item: &Node, kind: &Kind, read: &[Kind]) -> bool {
 fn is_name(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
         && name.bytes().any(|byte| byte != b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::KINDS;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_kind_of_the_manifests_is_read_from_a_cluster_too() {
+        let built_in = built_in();
+        let read = built_in.iter().map(|kind| (kind.kind, kind.group));
+        let mut read: BTreeSet<_> = read.chain(CUSTOM.iter().map(|(kind, group, _)| (*kind, *group))).collect();
+        // Those that others name are read one by one, and manifests find this one by its template.
+        assert!(read.insert(("ConfigMap", "")) && read.remove(&("ScaledJob", "keda.sh")));
+        let kept: BTreeSet<_> = KINDS.iter().map(|(kind, groups)| (*kind, groups[0])).collect();
+        assert_eq!(read, kept);
+    }
+
+    #[test]
+    fn an_answer_without_items_is_no_empty_list() {
+        let page = |text: &str| serde_json::from_str::<Page>(text).map(|page| page.items.len()).ok();
+        assert_eq!(page(r#"{"kind": "PodList", "metadata": {}, "items": []}"#), Some(0));
+        for other in ["{}", r#"{"kind": "PodList", "metadata": {}}"#, r#"{"kind": "PodList", "items": []}"#, "[]"] {
+            assert_eq!(page(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_not_asked_for() {
+        assert!(is_name("common") && is_name("a-1.b"));
+        for other in ["", ".", "..", "../secrets/x", "a/b", "a?b", "A"] {
+            assert!(!is_name(other), "{other}");
+        }
+    }
 }

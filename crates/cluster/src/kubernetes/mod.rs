@@ -5,4 +5,6 @@ mod objects;
 mod pod;
 mod workload;
 
+#[cfg(test)]
+pub(crate) use objects::KINDS;
 pub(crate) use objects::Objects;

@@ -7,7 +7,7 @@ use crate::{EksWorkload, InventoryError, ServiceAccount};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The kinds that are kept, each with the API groups in which it means what this tool takes it for.
-const KINDS: &[(&str, &[&str])] = &[
+pub(crate) const KINDS: &[(&str, &[&str])] = &[
     ("Deployment", &["apps", "extensions"]),
     ("StatefulSet", &["apps"]),
     ("DaemonSet", &["apps", "extensions"]),

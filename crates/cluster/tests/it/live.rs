@@ -46,8 +46,18 @@ impl Api {
     }
 
     async fn read(&self, namespaces: &[&str], pairs: &[Pair]) -> Result<Inventory, InventoryError> {
+        self.read_of(None, namespaces, pairs).await
+    }
+
+    async fn read_of(
+        &self,
+        uid: Option<String>,
+        namespaces: &[&str],
+        pairs: &[Pair],
+    ) -> Result<Inventory, InventoryError> {
         let namespaces: Vec<String> = namespaces.iter().map(|&name| name.to_owned()).collect();
-        load_live(&self.client, &namespaces, &[data("ecs")], pairs).await
+        let access = ClusterAccess { namespaces, uid, ..ClusterAccess::default() };
+        load_live(&self.client, &access, &[data("ecs")], pairs).await
     }
 
     /// Why the shop cannot be read.
@@ -256,6 +266,10 @@ async fn a_cluster_that_breaks_or_lacks_the_namespace_is_no_empty_one() {
     assert!(why.detail.contains("the namespace shpo: the cluster has none"), "{why}");
     api.double.handle().change_faults(|faults| faults.kubernetes.server_errors = 1);
     assert_eq!(api.unread(&["shop"]).await.reason, Reason::Unreachable);
+    let other = api.read_of(Some("another".to_owned()), &["shop"], &[]).await.unwrap_err();
+    assert!(matches!(other, InventoryError::Unread(why) if why.reason == Reason::ControlFailed));
+    let uid = api.read(&["shop"], &[]).await.unwrap().cluster.unwrap().uid;
+    assert!(api.read_of(Some(uid), &["shop"], &[]).await.is_ok());
     // One that is busy is asked again.
     api.double.handle().change_faults(|faults| faults.kubernetes.throttle = 1);
     assert!(api.read(&["shop"], &[]).await.is_ok());
