@@ -96,7 +96,7 @@ fn built_in() -> Vec<Kind> {
     ]
 }
 
-/// Kinds that some clusters have; each with the version that the cluster prefers.
+/// Kinds that some clusters have, in a version of theirs.
 const CUSTOM: &[(&str, &str, &str)] = &[
     ("Rollout", "argoproj.io", "rollouts"),
     ("ScaledObject", "keda.sh", "scaledobjects"),
@@ -223,14 +223,16 @@ async fn kinds(client: &Client) -> Result<Vec<Kind>, CannotTell> {
     let mut kinds = built_in();
     let attempted = "asking which kinds the cluster has";
     let groups = within(attempted, client.list_api_groups()).await?.map_err(|error| refused(&error, attempted))?;
-    for group in &groups.groups {
-        let custom = CUSTOM.iter().filter(|(_, known, _)| *known == group.name).collect::<Vec<_>>();
-        let Some(version) = group.preferred_version.as_ref().filter(|_| !custom.is_empty()) else { continue };
+    let has_custom = |name: &str| CUSTOM.iter().any(|(_, group, _)| *group == name);
+    let groups = groups.groups.iter().filter(|group| has_custom(&group.name));
+    // The versions of a group come with the newest first.
+    for (group, version) in groups.flat_map(|group| group.versions.iter().map(move |version| (group, version))) {
         let attempted = format!("asking which kinds of {} the cluster has", version.group_version);
         let served = within(&attempted, client.list_api_group_resources(&version.group_version)).await?;
         let served = served.map_err(|error| refused(&error, &attempted))?;
-        for (kind, group, resource) in custom {
-            if served.resources.iter().any(|one| one.name == *resource) {
+        for (kind, group, resource) in CUSTOM.iter().filter(|(_, known, _)| *known == group.name) {
+            let is_new = kinds.iter().all(|known| known.kind != *kind);
+            if is_new && served.resources.iter().any(|one| one.name == *resource) {
                 kinds.push(Kind::new(kind, group, resource, &version.version));
             }
         }
