@@ -10,8 +10,8 @@ use preflight_core::{CannotTell, journal};
 use preflight_report::ExitCode;
 use std::path::{Path, PathBuf};
 
-/// The journals in a folder, oldest first.
-pub(crate) fn journals(state: &Path) -> Vec<PathBuf> {
+/// The journals in a folder, oldest first, those of runs that go on among them.
+fn journals(state: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(state).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries
         .map(|entry| entry.path())
@@ -19,6 +19,11 @@ pub(crate) fn journals(state: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+/// How many runs that are over left a journal in a folder.
+pub(crate) fn runs_left(state: &Path) -> usize {
+    journals(state).iter().filter(|path| !matches!(journal::left(path), Ok(None))).count()
 }
 
 /// Removes what the journals name. A journal goes when everything in it is gone.
@@ -45,15 +50,19 @@ pub(crate) async fn cleanup(args: &CleanupArgs) -> Result<ExitCode> {
 
 /// How much of one journal could not be removed.
 async fn of_journal(path: &Path, areas: &Areas) -> Result<usize> {
-    let entries = match journal::read(path) {
-        Ok(entries) => entries,
+    let found = match journal::left(path) {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            complain(&format!("{}: that run still goes on, and removes by itself what it creates", path.display()));
+            return Ok(0);
+        }
         Err(error) => {
             complain(&format!("{}: {error}; look at it by hand", path.display()));
             return Ok(1);
         }
     };
     let mut left = 0;
-    for entry in &entries {
+    for entry in &found.entries {
         let what = format!("{} `{}` on {}", entry.kind, entry.name, entry.target);
         match remove(entry, areas).await {
             Ok(()) => complain(&format!("removed {what}")),
@@ -64,7 +73,7 @@ async fn of_journal(path: &Path, areas: &Areas) -> Result<usize> {
         }
     }
     if left == 0 {
-        std::fs::remove_file(path)?;
+        found.remove()?;
     }
     Ok(left)
 }

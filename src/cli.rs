@@ -106,7 +106,7 @@ pub(crate) struct InitArgs {
     /// The context in the kubeconfig.
     #[arg(long, env = "EKS_PREFLIGHT_CONTEXT")]
     pub context: Option<String>,
-    /// A file or directory of ECS task definitions and services, as the AWS CLI prints them.
+    /// A file or directory of ECS task definitions, services and scalable targets, as the AWS CLI prints them.
     #[arg(long, value_name = "DIR", env = "EKS_PREFLIGHT_ECS")]
     pub ecs: Vec<PathBuf>,
     /// The file to write; `-` is standard output. An existing file is kept.

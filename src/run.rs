@@ -374,11 +374,10 @@ fn write(report: &Report, args: &RunArgs, style: Style) -> bool {
 }
 
 fn warn_of_journals(state: &Path) {
-    let left = crate::cleanup::journals(state);
-    if !left.is_empty() {
+    let left = crate::cleanup::runs_left(state);
+    if left > 0 {
         output::complain(&format!(
-            "warning: {} earlier run(s) may have left something behind; `eks-preflight cleanup` removes it",
-            left.len()
+            "warning: {left} earlier run(s) may have left something behind; `eks-preflight cleanup` removes it"
         ));
     }
 }

@@ -94,9 +94,10 @@ pub(crate) struct Workload {
     /// Java archives that it runs: `.jar`, `.war`, or a directory of them. Paths are relative to this file.
     #[serde(default)]
     pub artifacts: Vec<PathBuf>,
-    /// Endpoints that it uses, where its manifests do not name their addresses or the size of the pool.
+    /// Every endpoint that it uses; `[]` says that it uses none. Needed where its manifests and its task definition do not
+    /// name the addresses or the size of the pool. What they do name counts in any case.
     #[serde(default)]
-    pub uses: Vec<Use>,
+    pub uses: Option<Vec<Use>>,
 }
 
 /// A phase with a name of this migration's own.

@@ -254,7 +254,7 @@ fn of_workloads(config: &Config, endpoints: &[&str], problems: &mut Problems) {
             let text = format!("`{eks}` is not `namespace/Kind/name`, for example `shop/Deployment/orders`");
             problems.push((format!("workloads[{index}].eks"), text));
         }
-        for (at, one) in workload.uses.iter().enumerate() {
+        for (at, one) in workload.uses.iter().flatten().enumerate() {
             if !endpoints.contains(&one.endpoint.as_str()) {
                 let text = format!(
                     "no endpoint is called `{}`{}",

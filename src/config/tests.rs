@@ -84,6 +84,16 @@ fn the_eks_side_has_one_source_and_a_way_to_it() {
 }
 
 #[test]
+fn to_use_nothing_is_said_and_to_say_nothing_is_not() {
+    let uses = |line: &str| {
+        let text = format!("{DB}workloads:\n  - {{name: a{line}}}\n");
+        read(&text, &[]).unwrap().config.workloads[0].uses.clone()
+    };
+    assert_eq!((uses(""), uses(", uses: null"), uses(", uses: []")), (None, None, Some(vec![])));
+    assert_eq!(uses(", uses: [{endpoint: db}]").unwrap()[0].endpoint, "db");
+}
+
+#[test]
 fn secrets_come_from_variables_and_files_and_are_never_quoted() {
     let with = |line: &str| format!("{DB}    password: {line}\n");
     let password = |text: &str, variables: &[(&str, &str)]| {

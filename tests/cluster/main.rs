@@ -17,3 +17,4 @@ mod tokens;
 #[allow(dead_code, reason = "the other tests of the program use the rest of it")]
 #[path = "../it/tool.rs"]
 mod tool;
+mod webhook;

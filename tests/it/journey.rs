@@ -204,6 +204,8 @@ fn what_a_killed_run_created_is_removed_by_cleanup() {
     let turn = ground.with(&[]);
     let mut child = turn.start(&["run", "--to", "traffic-1"]);
     turn.wait_until_something_was_created();
+    let during = turn.tool(&["cleanup"]);
+    assert!(during.code == 0 && during.err.contains("still goes on"), "{during:?}");
     child.kill().unwrap();
     let killed = child.wait_with_output().unwrap();
     assert_eq!(killed.status.signal(), Some(9));

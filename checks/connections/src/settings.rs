@@ -251,8 +251,7 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// That a workload uses an endpoint: one entry of `uses` of a workload. Needed where neither manifests nor task
-/// definitions name the endpoint's address, or where they do not tell the size of the pool.
+/// That a workload uses an endpoint: one entry of `uses` of a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Use {

@@ -1,5 +1,5 @@
 //! From a cluster's API to an inventory: lists of the objects that manifests would hold, page by page, of a few namespaces.
-//! Secrets are never read, and of ConfigMaps only those that pods take variables from.
+//! Secrets are never read, and of ConfigMaps only those that pods use.
 
 use crate::InventoryError::{self, Unread};
 use crate::api::refused;
@@ -224,16 +224,17 @@ async fn kinds(client: &Client) -> Result<Vec<Kind>, CannotTell> {
     let attempted = "asking which kinds the cluster has";
     let groups = within(attempted, client.list_api_groups()).await?.map_err(|error| refused(&error, attempted))?;
     let has_custom = |name: &str| CUSTOM.iter().any(|(_, group, _)| *group == name);
-    let groups = groups.groups.iter().filter(|group| has_custom(&group.name));
-    // The versions of a group come with the newest first.
-    for (group, version) in groups.flat_map(|group| group.versions.iter().map(move |version| (group, version))) {
-        let attempted = format!("asking which kinds of {} the cluster has", version.group_version);
-        let served = within(&attempted, client.list_api_group_resources(&version.group_version)).await?;
-        let served = served.map_err(|error| refused(&error, &attempted))?;
-        for (kind, group, resource) in CUSTOM.iter().filter(|(_, known, _)| *known == group.name) {
-            let is_new = kinds.iter().all(|known| known.kind != *kind);
-            if is_new && served.resources.iter().any(|one| one.name == *resource) {
-                kinds.push(Kind::new(kind, group, resource, &version.version));
+    for group in groups.groups.iter().filter(|group| has_custom(&group.name)) {
+        // They come with the newest first.
+        for version in &group.versions {
+            let attempted = format!("asking which kinds of {} the cluster has", version.group_version);
+            let served = within(&attempted, client.list_api_group_resources(&version.group_version)).await?;
+            let served = served.map_err(|error| refused(&error, &attempted))?;
+            for (kind, group, resource) in CUSTOM.iter().filter(|(_, known, _)| *known == group.name) {
+                let is_new = kinds.iter().all(|known| known.kind != *kind);
+                if is_new && served.resources.iter().any(|one| one.name == *resource) {
+                    kinds.push(Kind::new(kind, group, resource, &version.version));
+                }
             }
         }
     }

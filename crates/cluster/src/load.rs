@@ -44,8 +44,20 @@ pub(crate) fn with_ecs(
     let service_accounts = objects.service_accounts()?;
     let nodes = objects.nodes();
     let eks = objects.workloads()?;
-    let mut notes = objects.notes;
-    let ecs = tasks.services(&mut notes)?;
+    let ecs = tasks.services();
+    let strays = [objects.strays, tasks.strays].concat();
+    let mut notes = [objects.notes, tasks.notes, strays.clone()].concat();
     let workloads = pairs::pair(eks, ecs, pairs, &mut notes)?;
-    Ok(Inventory { workloads, service_accounts, nodes, sources: reader.sources, notes, ..Inventory::default() })
+    let (has_scalable_targets, sources) = (tasks.has_targets, reader.sources);
+    let found = Inventory {
+        workloads,
+        service_accounts,
+        nodes,
+        has_scalable_targets,
+        strays,
+        sources,
+        notes,
+        ..Inventory::default()
+    };
+    Ok(found)
 }

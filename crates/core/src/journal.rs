@@ -1,12 +1,13 @@
 //! The journal: what a run creates on targets, written down before it is created.
 //!
 //! One JSON object a line, synced one by one, so that after SIGKILL `eks-preflight cleanup` knows what may be left. The
-//! journal holds names, never secrets; how to reach a target is in the configuration.
+//! journal holds names, never secrets; how to reach a target is in the configuration. A run holds a lock on its journal for
+//! as long as the file is there, so that nobody removes what it still works with; the lock ends with the process.
 
 use crate::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,8 +102,10 @@ impl Journal {
         if !state.open.is_empty() {
             return state.append(&Line::Removed { id });
         }
+        // The file goes before its lock does: whoever gets the lock must find the name gone.
+        let removed = state.path.as_deref().map(std::fs::remove_file);
         state.file = None;
-        match state.path.as_deref().map(std::fs::remove_file) {
+        match removed {
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -125,7 +128,14 @@ impl State {
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            self.file = Some(OpenOptions::new().create(true).append(true).open(path)?);
+            let mut options = OpenOptions::new();
+            options.create(true).append(true);
+            // It names what stands on targets: nobody else's business.
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let file = options.open(path)?;
+            file.try_lock()?;
+            self.file = Some(file);
         }
         let file = self.file.as_mut().expect("opened above");
         let whole = file.metadata()?.len();
@@ -138,14 +148,46 @@ impl State {
     }
 }
 
-/// What a journal file says was created and not removed. A last line that was cut off by a crash is not an error: its
-/// entry was not created yet.
+/// The journal of a run that is over, locked against others for as long as this value lives.
+#[derive(Debug)]
+pub struct Left {
+    /// What was created and not removed. A last line that was cut off by a crash is not an error: its entry was not
+    /// created yet.
+    pub entries: Vec<Entry>,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Left {
+    /// Removes the file, when everything in it is gone.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove(self) -> io::Result<()> {
+        std::fs::remove_file(&self.path)
+    }
+}
+
+/// What a run left behind. Nothing if the run still goes on, or ended and removed its journal at this moment.
 ///
 /// # Errors
 /// If the file cannot be read, is larger than 64 MiB, or a line before the last is not of a journal.
-pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
+pub fn left(path: &Path) -> io::Result<Option<Left>> {
+    let lock = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    match lock.try_lock() {
+        Ok(()) if path.exists() => {}
+        Ok(()) | Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    Ok(Some(Left { entries: read(&lock)?, path: path.to_owned(), _lock: lock }))
+}
+
+fn read(file: &File) -> io::Result<Vec<Entry>> {
     let mut bytes = vec![];
-    File::open(path)?.take(JOURNAL_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    file.take(JOURNAL_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > JOURNAL_BYTES_MAX {
         return Err(io::Error::other(format!("the journal is larger than {JOURNAL_BYTES_MAX} bytes")));
     }
@@ -175,6 +217,10 @@ pub fn file_name(run_id: &str, started_at: Timestamp) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn entries(path: &Path) -> io::Result<Vec<Entry>> {
+        read(&File::open(path)?)
+    }
 
     /// Writes a journal with the given names; of every second one, if it says so, the thing is removed later. Gives the
     /// file and, after each of its lines, how long it was and what was open.
@@ -213,7 +259,7 @@ mod tests {
                 std::fs::write(&cut, &bytes[..end]).unwrap();
                 // A line is whole with its last brace; the line break after it adds nothing.
                 let open = after.iter().rev().find(|(length, _)| *length <= end + 1).map(|(_, open)| open.clone());
-                prop_assert_eq!(read(&cut).unwrap(), open.unwrap_or_default(), "the first {} bytes", end);
+                prop_assert_eq!(read(&File::open(&cut).unwrap()).unwrap(), open.unwrap_or_default(), "the first {} bytes", end);
             }
         }
     }
@@ -230,7 +276,7 @@ mod tests {
         assert_eq!(journal.open().len(), 1, "what could not be written down is not created");
         journal.0.lock().unwrap().file = writable;
         assert!(journal.created("a.b", "c", "third").is_err(), "nor could a torn line be taken back");
-        assert_eq!(read(&path).unwrap().len(), 1);
+        assert_eq!(entries(&path).unwrap().len(), 1);
     }
 
     #[test]
@@ -241,10 +287,36 @@ mod tests {
         let first = journal.created("idempotency.effects", "orders", "key-1").unwrap();
         let second = journal.created("idempotency.effects", "orders", "key-2").unwrap();
         journal.removed(first).unwrap();
-        assert_eq!(read(&path).unwrap().iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["key-2"]);
+        assert_eq!(entries(&path).unwrap().iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["key-2"]);
         journal.removed(second).unwrap();
         assert!(!path.exists(), "an empty journal is no file");
         assert!(journal.open().is_empty());
+    }
+
+    #[test]
+    fn the_journal_of_a_run_that_goes_on_is_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.journal");
+        let journal = Journal::at(&path, "run-1");
+        let only = journal.created("idempotency.effects", "orders", "key-1").unwrap();
+        assert!(left(&path).unwrap().is_none(), "the run goes on");
+        drop(journal);
+        let found = left(&path).unwrap().unwrap();
+        assert_eq!((found.entries.len(), found.entries[0].id), (1, only));
+        assert!(left(&path).unwrap().is_none(), "somebody cleans up already");
+        found.remove().unwrap();
+        assert!(left(&path).unwrap().is_none(), "it is gone");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_reads_a_journal() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.journal");
+        let journal = Journal::at(&path, "run-1");
+        journal.created("idempotency.effects", "orders", "key-1").unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
@@ -256,9 +328,9 @@ mod tests {
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str("{\"created\":{\"run");
         std::fs::write(&path, &text).unwrap();
-        assert_eq!(read(&path).unwrap().len(), 1);
+        assert_eq!(entries(&path).unwrap().len(), 1);
         std::fs::write(&path, "once\nupon\na time").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("line 1"));
+        assert!(entries(&path).unwrap_err().to_string().contains("line 1"));
     }
 
     #[test]

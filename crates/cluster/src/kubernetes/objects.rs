@@ -93,6 +93,8 @@ pub(crate) struct Objects {
     /// Those of kinds that this tool does not know, and that have a template of pods.
     unknown: BTreeSet<Key>,
     nodes: BTreeSet<String>,
+    /// Who scales a workload that is not in the manifests.
+    pub strays: Vec<String>,
     pub notes: Vec<String>,
 }
 
@@ -104,6 +106,7 @@ impl Objects {
             secrets: BTreeMap::new(),
             unknown: BTreeSet::new(),
             nodes: BTreeSet::new(),
+            strays: vec![],
             notes: vec![],
         }
     }
@@ -261,9 +264,11 @@ impl Objects {
                 Err(_) => notes.push(unreadable(&cursor, &key.kind)),
             }
         }
-        let governed = workload::govern(self, &mut workloads, &mut notes)?;
-        workload::autoscale(self, &mut workloads, &governed, &mut notes)?;
+        let mut strays = vec![];
+        let governed = workload::govern(self, &mut workloads, &mut strays)?;
+        workload::autoscale(self, &mut workloads, &governed, &mut strays)?;
         self.notes.append(&mut notes);
+        self.strays = strays;
         Ok(workloads)
     }
 
@@ -288,7 +293,7 @@ impl Objects {
         Ok(maker)
     }
 
-    /// Namespace and name of every ConfigMap that the pods of a workload take variables from. What is odd about a workload
+    /// Namespace and name of every ConfigMap that the pods of a workload use. What is odd about a workload
     /// is said when it is read.
     pub(crate) fn config_maps(&self) -> BTreeSet<(String, String)> {
         let mut found = BTreeSet::new();

@@ -176,7 +176,15 @@ async fn every_value_has_its_object_with_version_and_path() {
     container["envFrom"] = json!([{"configMapRef": {"name": "common"}}]);
     let mut map = object("ConfigMap", "common", Value::Null);
     map["data"] = json!({"LOG.level": "info"});
-    let api = Api::with(&[deployment, map]).await;
+    let maps = json!([{"name": "a", "configMap": {"name": "files"}},
+        {"name": "b", "projected": {"sources": [{"configMap": {"name": "more"}}, {"configMap": {"name": "gone"}}]}}]);
+    deployment["spec"]["template"]["spec"]["volumes"] = maps;
+    let file = |name: &str| {
+        let mut map = object("ConfigMap", name, Value::Null);
+        map["data"] = json!({"app.yaml": name});
+        map
+    };
+    let api = Api::with(&[deployment, map, file("files"), file("more"), file("unused")]).await;
     let inventory = api.read(&["shop"], &[]).await.unwrap();
     let orders = workload(&inventory, "orders");
     assert!(matches!(&orders.controller, Controller::Deployment { replicas: Some(replicas), .. }
@@ -190,6 +198,12 @@ async fn every_value_has_its_object_with_version_and_path() {
             "shop/Deployment/orders@7 spec.template.spec.containers[0].env[1].value",
         ]
     );
+    let files: Vec<_> = orders.pod.volumes.iter().flat_map(|volume| &volume.files).collect();
+    assert_eq!((files[0].at.as_str(), files[0].plain()), ("shop/ConfigMap/files@7 data[app.yaml]", Some("files")));
+    assert_eq!((files[1].plain(), files[2].is_any()), (Some("more"), true));
+    let mut asked = api.asked().into_iter().filter(|one| one.contains("configmaps")).collect::<Vec<_>>();
+    asked.sort();
+    assert_eq!(asked, ["common", "files", "gone", "more"].map(|name| format!("Get shop/configmaps/{name}")));
     let seen = inventory.cluster.unwrap();
     assert!(seen.uid.len() == 36 && seen.version == "v1.33.0-eks-0000000", "{seen:?}");
 }

@@ -7,6 +7,8 @@ mod numbers;
 mod pairing;
 mod real;
 mod robust;
+mod scaling;
+mod volumes;
 
 use preflight_cluster::{Inventory, InventoryError, Pair, load};
 use std::path::{Path, PathBuf};
