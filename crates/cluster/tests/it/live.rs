@@ -138,12 +138,14 @@ fn recorded() -> Vec<Value> {
 
 /// What an inventory says, without saying where it stands.
 fn said(inventory: &Inventory) -> String {
+    let unplaced = |lines: &[String]| lines.iter().map(|line| line.split_once(": ").unwrap().1.to_owned()).collect();
     let comparable = Inventory {
         is_whole: false,
         sources: vec![],
         cluster: None,
         rights: vec![],
-        notes: inventory.notes.iter().map(|note| note.split_once(": ").unwrap().1.to_owned()).collect(),
+        notes: unplaced(&inventory.notes),
+        strays: unplaced(&inventory.strays),
         ..inventory.clone()
     };
     let text = format!("{comparable:#?}").replace("in the manifests", "in the cluster");
