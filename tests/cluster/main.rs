@@ -8,9 +8,11 @@
 )]
 
 mod accounts;
+mod inventory;
 mod jobs;
 mod live;
 mod manifests;
+mod measure;
 mod pods;
 mod shop;
 mod tokens;

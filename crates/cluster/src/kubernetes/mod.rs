@@ -6,4 +6,6 @@ mod pod;
 mod volume;
 mod workload;
 
+#[cfg(test)]
+pub(crate) use objects::KINDS;
 pub(crate) use objects::Objects;
