@@ -17,7 +17,7 @@ use preflight_report::{
     SubjectWorkload, Summary, Tool, Verdict, seal, sha256_of,
 };
 use serde_json::{Map, Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
