@@ -65,7 +65,7 @@ impl Areas {
                 settings: config.connections.clone(),
                 uses: config.workloads.iter().flat_map(uses).collect(),
             },
-            load: preflight_load::Env { inventory, settings: config.load.clone() },
+            load: preflight_load::Env::new(&inventory, config.load.clone(), config.cluster.clone()),
         }
     }
 

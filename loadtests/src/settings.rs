@@ -51,6 +51,10 @@ pub struct Target {
     /// `IP:PORT` to connect to instead of what DNS says, for both domains. Names in TLS and `Host` stay theirs.
     #[serde(default)]
     pub resolve: Option<SocketAddr>,
+    /// The workloads that serve it, by their names under `workloads`: their pods are watched while it is loaded. Absent:
+    /// every workload of EKS that keeps pods, as a Deployment does and a Job does not.
+    #[serde(default)]
+    pub workloads: Vec<String>,
     /// How an answer tells which side gave it.
     pub served: Served,
     /// What is requested, mixed by weight.
@@ -270,7 +274,7 @@ impl Settings {
             let mut problems = Problems { path: format!("load.targets[{index}]"), all: &mut all };
             if target.name.trim().is_empty() {
                 problems.add(".name", "a name is needed");
-            } else if !seen.insert(&target.name) {
+            } else if !seen.insert(target.name.clone()) || !seen.insert(target.timeline()) {
                 problems.add(".name", format!("another target is called `{}`, too; names must differ", target.name));
             }
             target.problems(&mut problems);
@@ -284,6 +288,11 @@ impl Settings {
 }
 
 impl Target {
+    /// The name under which what happened to its pods stands in the report.
+    pub(crate) fn timeline(&self) -> String {
+        format!("{} pods", self.name)
+    }
+
     /// When each of its requests starts.
     pub(crate) fn schedule(&self) -> Schedule {
         let weights: Vec<u32> = self.requests.iter().map(|request| request.weight).collect();

@@ -174,6 +174,7 @@ fn problems(config: &Config, now: Timestamp) -> Problems {
     }
     twice("workloads", config.workloads.iter().map(|workload| workload.name.as_str()), &mut problems);
     of_workloads(config, &endpoints, &mut problems);
+    of_load(config, &mut problems);
     if let Some(account) = &config.aws.account_id
         && (account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()))
     {
@@ -227,6 +228,17 @@ fn of_workloads(config: &Config, endpoints: &[&str], problems: &mut Problems) {
                 );
                 problems.push((format!("workloads[{index}].uses[{at}].endpoint"), text));
             }
+        }
+    }
+}
+
+/// The workloads that targets name.
+fn of_load(config: &Config, problems: &mut Problems) {
+    let known = || config.workloads.iter().map(|workload| workload.name.as_str());
+    for (index, target) in config.load.targets.iter().enumerate() {
+        for (at, name) in target.workloads.iter().enumerate().filter(|(_, name)| !known().any(|one| one == *name)) {
+            let text = format!("`workloads` lists none that is called `{name}`{}", hint(name, known()));
+            problems.push((format!("load.targets[{index}].workloads[{at}]"), text));
         }
     }
 }

@@ -16,6 +16,7 @@ mod load;
 mod node;
 mod outcome;
 mod pairs;
+mod pods;
 
 pub use access::{AwsAccess, AwsCredentials, AwsEndpoints, ClusterAccess};
 pub use api::{connect, connect_as_kubectl, may, refused};
@@ -25,6 +26,8 @@ pub use inventory::{
     SourceFile, Surge, Value, Volume, Workload,
 };
 pub use kube::Client;
+pub use kube::core::{Selector, SelectorExt};
 pub use load::load;
 pub use outcome::{JobRun, PodRun, job_run, log, put_result, result_bytes};
 pub use pairs::Pair;
+pub use pods::{SeenCondition, SeenContainer, SeenExit, SeenPod, pods};

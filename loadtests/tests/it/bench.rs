@@ -1,6 +1,6 @@
 //! nginx, both sides, and what one check says about them.
 
-use preflight_cluster::Inventory;
+use preflight_cluster::{ClusterAccess, Inventory};
 use preflight_core::{Event, ItemKind, Journal, Outcome, Scope, judge};
 use preflight_fixtures::servers::{Nginx, NginxOptions, Site, WebService};
 use preflight_load::{CATALOGUE, Env, Settings};
@@ -136,7 +136,7 @@ pub(crate) async fn run_in(id: &str, target: &Value, begin: impl FnOnce(Scope)) 
     };
     let scope = Scope::new("run-1", Duration::from_secs(60), Journal::in_memory("run-1"), sink);
     let entry = CATALOGUE.iter().find(|entry| entry.meta.id == id).unwrap();
-    let env = Env { inventory: Arc::new(Inventory::default()), settings };
+    let env = Env::new(&Inventory::default(), settings, ClusterAccess::default());
     let item = (entry.items)(&env).pop().unwrap();
     assert_eq!(item.targets, std::slice::from_ref(&item.subject));
     let ItemKind::Planned(check) = item.kind else { panic!("{id} is not planned") };

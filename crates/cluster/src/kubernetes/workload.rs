@@ -1,7 +1,7 @@
 //! Workloads and their autoscalers.
 
 use super::objects::{Key, Objects, TEMPLATES};
-use super::pod;
+use super::{pod, selector};
 use crate::cursor::Cursor;
 use crate::{Autoscaler, Controller, EksWorkload, InventoryError, Overlap, Sited, Surge};
 use std::collections::BTreeMap;
@@ -55,13 +55,20 @@ pub(crate) fn read(
             template.ok_or_else(|| cursor.unlike("an object with a pod template"))?
         }
     };
+    let controller = controller(key, cursor, &spec)?;
+    let selector = match selector::read(&spec) {
+        // What a kind that this tool does not know calls so may be something else.
+        Err(_) if matches!(controller, Controller::Unknown { .. }) => None,
+        found => found?,
+    };
     Ok(Some(EksWorkload {
         namespace: key.namespace.clone(),
         kind: key.kind.clone(),
         name: key.name.clone(),
         at: cursor.at(),
-        controller: controller(key, cursor, &spec)?,
+        controller,
         autoscaler: None,
+        selector,
         pod: pod::read(objects, key, &template, notes)?,
     }))
 }

@@ -6,6 +6,7 @@ mod numbers;
 mod pairing;
 mod real;
 mod robust;
+mod selectors;
 
 use preflight_cluster::{Inventory, InventoryError, Pair, load};
 use std::path::{Path, PathBuf};
