@@ -275,7 +275,13 @@ impl Settings {
             if target.name.trim().is_empty() {
                 problems.add(".name", "a name is needed");
             } else if !seen.insert(target.name.clone()) || !seen.insert(target.timeline()) {
-                problems.add(".name", format!("another target is called `{}`, too; names must differ", target.name));
+                problems.add(
+                    ".name",
+                    format!(
+                        "another target, or what is told of its pods, is called `{}`, too; names must differ",
+                        target.name
+                    ),
+                );
             }
             target.problems(&mut problems);
             for (index, request) in target.requests.iter().enumerate() {
@@ -500,8 +506,12 @@ mod tests {
     }
 
     #[test]
-    fn names_must_differ() {
+    fn names_must_differ_and_leave_room_for_what_is_told_of_the_pods() {
         let twice: Settings = serde_json::from_value(json!({ "targets": [target(), target()] })).unwrap();
         assert_eq!(twice.problems()[0].0, "load.targets[1].name");
+        let mut other = target();
+        other["name"] = json!("shop pods");
+        let like: Settings = serde_json::from_value(json!({ "targets": [target(), other] })).unwrap();
+        assert_eq!(like.problems()[0].0, "load.targets[1].name");
     }
 }

@@ -67,6 +67,18 @@ fn what_types_do_not_catch_is_said_all_at_once_each_with_its_place() {
 }
 
 #[test]
+fn a_target_names_workloads_that_are_listed() {
+    let target = "{name: shop, url: 'https://eks.a.test', rate: 5, slo: {p50Ms: 5}, requests: [{path: /}], \
+                  served: {header: h, eks: e, ecs: c}, workloads: [orders, card]}";
+    let with =
+        |names: &str| mistakes(&format!("environment: lab\nworkloads: [{names}]\nload: {{targets: [{target}]}}\n"));
+    assert_eq!(with("{name: orders}, {name: card}"), "no mistake");
+    let found = with("{name: orders}, {name: cart}");
+    let text = "load.targets[0].workloads[1]: `workloads` lists none that is called `card`; did you mean `cart`?";
+    assert!(found.contains(":3:") && found.contains(text), "{found}");
+}
+
+#[test]
 fn secrets_come_from_variables_and_files_and_are_never_quoted() {
     let with = |line: &str| format!("{DB}    password: {line}\n");
     let password = |text: &str, variables: &[(&str, &str)]| {
