@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod health;
 mod live;
 mod manifests;
 mod pods;
