@@ -198,12 +198,15 @@ fn unwatchable(all: &[Unwatchable]) -> CannotTell {
 
 /// Whether a pod should have been ready by now.
 fn is_late(pod: &SeenPod, now: Timestamp) -> bool {
-    waiting(pod).is_some() || pod.created.is_none_or(|created| now.since(created) >= START_LIMIT)
+    down(pod).is_some() || pod.created.is_none_or(|created| now.since(created) >= START_LIMIT)
 }
 
-/// Why a container of a pod cannot start.
-fn waiting(pod: &SeenPod) -> Option<String> {
-    pod.containers.iter().find_map(|one| Some(format!("container {} waits: {}", one.name, one.waiting.as_ref()?)))
+/// Which container of a pod does not run, and why.
+fn down(pod: &SeenPod) -> Option<String> {
+    pod.containers.iter().find_map(|one| match &one.waiting {
+        Some(reason) => Some(format!("container {} waits: {reason}", one.name)),
+        None => one.is_dead.then(|| format!("container {} was not started again", one.name)),
+    })
 }
 
 /// One finding for each pod that was in trouble or is not ready.
@@ -237,7 +240,7 @@ fn of_pod(name: &str, troubles: &[&PodEntry], late: Option<&SeenPod>) -> Finding
     if has("OOMKilled") {
         return finding.fix("Raise the memory limit of the container, or let it use less: the node's kernel ended it.");
     }
-    if has("waits: ") || troubles.iter().any(|one| one.what == What::Died) {
+    if has("waits: ") || has("was not started") || troubles.iter().any(|one| one.what == What::Died) {
         return finding.fix(format!("Read why the container ended: kubectl logs -n {namespace} {pod} --previous"));
     }
     if has("Unschedulable") {
@@ -259,7 +262,7 @@ fn said(entry: &PodEntry) -> String {
 fn state(pod: &SeenPod) -> String {
     let unscheduled = pod.scheduled.as_ref().filter(|scheduled| !scheduled.holds).map(|one| one.reason.clone());
     let unready = || pod.ready.as_ref().map(|ready| format!("not ready ({})", ready.reason));
-    waiting(pod).or(unscheduled).or_else(unready).unwrap_or_else(|| "not ready".to_owned())
+    down(pod).or(unscheduled).or_else(unready).unwrap_or_else(|| "not ready".to_owned())
 }
 
 /// The findings, each workload's course beside the first.
@@ -309,7 +312,7 @@ fn course_of(course: &Course, timeline: &Timeline) -> Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pods::scene::{at, died, evicted, pod, pods, timeline, unready, unscheduled, waiting};
+    use crate::pods::scene::{at, dead, died, evicted, pod, pods, timeline, unready, unscheduled, waiting};
 
     /// A load from second 1 to second 90; the looks that are given, and how it ended.
     fn judged(looks: &[(u64, Vec<SeenPod>)], change: impl Fn(&mut Span, &mut Option<CannotTell>)) -> Outcome {
@@ -393,6 +396,7 @@ mod tests {
             "logs",
         );
         fails(with(unscheduled(new(35), 35)), &["after the load: Unschedulable: 1 Insufficient cpu."], "nodes");
+        fails(with(dead(new(94))), &["after the load: container app was not started again"], "logs");
         fails(with(new(35)), &["after the load: not ready (ContainersNotReady)"], "kubectl describe");
         cannot_tell(with(new(36)), Reason::InsufficientData, "shop/b was not ready when the load was over, 59 s after");
         cannot_tell(with(unscheduled(new(80), 80)), Reason::InsufficientData, "15 s after it was made");

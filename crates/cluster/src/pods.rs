@@ -70,6 +70,8 @@ pub struct SeenContainer {
     pub name: String,
     /// How often it died: its restarts, and one more if it is dead now. An init container that ended well did not.
     pub deaths: u64,
+    /// Whether it is dead now. Some nodes say no more of one that crashes again and again; others say `CrashLoopBackOff`.
+    pub is_dead: bool,
     /// Why it does not run, if that is a trouble: `CrashLoopBackOff`, `ImagePullBackOff`, `CreateContainerConfigError`.
     pub waiting: Option<String>,
     /// How it ended the last time.
@@ -157,6 +159,7 @@ fn container(status: ContainerStatus, is_init: bool) -> SeenContainer {
     SeenContainer {
         name: status.name,
         deaths: u64::try_from(status.restart_count).unwrap_or(0) + u64::from(is_dead),
+        is_dead,
         waiting,
         exit: ended.map(|ended| SeenExit {
             reason: ended.reason.unwrap_or_default(),

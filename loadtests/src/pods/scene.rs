@@ -75,6 +75,12 @@ pub(crate) fn died(mut pod: SeenPod, deaths: u64, second: u64) -> SeenPod {
     pod
 }
 
+/// Its container is dead, and was when the pod was first seen.
+pub(crate) fn dead(mut pod: SeenPod) -> SeenPod {
+    pod.containers[0].is_dead = true;
+    pod
+}
+
 pub(crate) fn waiting(mut pod: SeenPod, reason: &str) -> SeenPod {
     pod.containers[0].waiting = Some(reason.to_owned());
     pod

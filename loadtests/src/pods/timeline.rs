@@ -191,9 +191,11 @@ impl Timeline {
         self.unready().next().is_none()
     }
 
-    /// What was wrong, in the order in which it was seen.
-    pub(crate) fn troubles(&self) -> &[Entry] {
-        &self.troubles
+    /// What was wrong, by its time.
+    pub(crate) fn troubles(&self) -> Vec<&Entry> {
+        let mut all: Vec<&Entry> = self.troubles.iter().collect();
+        all.sort_by_key(|entry| entry.at);
+        all
     }
 
     /// Everything that is kept, by its time.
