@@ -1,5 +1,5 @@
 # What a user and CI run. `make help` lists the targets.
-.PHONY: help deps build demo test test-cluster ci fmt clippy deny generated bench
+.PHONY: help deps build demo test image test-cluster ci fmt clippy deny generated bench
 export EKS_PREFLIGHT_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 DENY_VERSION := 0.20.2
 
@@ -17,6 +17,10 @@ demo: build ## Runs the program on a faulty lab and on a healthy one, and leaves
 
 test: build ## Runs every test.
 	cargo test --locked --workspace --no-fail-fast
+
+image: ## Builds the container image into target/image (buildah, without network).
+	cargo build --locked --release --package eks-preflight
+	deploy/image/build $${CARGO_TARGET_DIR:-target}/release/eks-preflight $${CARGO_TARGET_DIR:-target}/image/eks-preflight.tar
 
 test-cluster: ## Runs the tests that need a Kubernetes: on the cluster of KUBECONFIG, else on one made on this machine (root, Go).
 	@scripts/test-cluster

@@ -42,10 +42,7 @@ impl Areas {
             role_arn: workload.role.clone(),
             artifacts: workload.artifacts.clone(),
         };
-        let uses = |workload: &Workload| {
-            let name = workload.name.clone();
-            workload.uses.iter().map(move |one| (name.clone(), one.clone())).collect::<Vec<_>>()
-        };
+        let uses = |workload: &Workload| Some((workload.name.clone(), workload.uses.clone()?));
         Self {
             irsa: preflight_irsa::Env {
                 inventory: Arc::clone(&inventory),
@@ -63,7 +60,7 @@ impl Areas {
                 inventory: Arc::clone(&inventory),
                 endpoints: config.endpoints.clone(),
                 settings: config.connections.clone(),
-                uses: config.workloads.iter().flat_map(uses).collect(),
+                uses: config.workloads.iter().filter_map(uses).collect(),
             },
             load: preflight_load::Env::new(&inventory, config.load.clone(), config.cluster.clone()),
         }

@@ -2,6 +2,7 @@
 
 use crate::areas::Areas;
 use crate::cli::CleanupArgs;
+use crate::config::Without;
 use crate::output::complain;
 use crate::run::configuration;
 use anyhow::Result;
@@ -33,7 +34,7 @@ pub(crate) async fn cleanup(args: &CleanupArgs) -> Result<ExitCode> {
         complain(&format!("no run left a journal in `{}`: there is nothing to remove", args.state.state.display()));
         return Ok(ExitCode::Go);
     }
-    let loaded = configuration(&args.config.config)?;
+    let loaded = configuration(&args.config.config, Without::Nothing)?;
     let areas = Areas::new(&loaded.config, Inventory::default());
     let mut left = 0;
     for path in journals {

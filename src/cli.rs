@@ -94,7 +94,7 @@ pub(crate) struct InitArgs {
     /// A file or directory of rendered Kubernetes manifests.
     #[arg(long, value_name = "DIR", env = "EKS_PREFLIGHT_MANIFESTS")]
     pub manifests: Vec<PathBuf>,
-    /// A file or directory of ECS task definitions and services, as the AWS CLI prints them.
+    /// A file or directory of ECS task definitions, services and scalable targets, as the AWS CLI prints them.
     #[arg(long, value_name = "DIR", env = "EKS_PREFLIGHT_ECS")]
     pub ecs: Vec<PathBuf>,
     /// The file to write; `-` is standard output. An existing file is kept.

@@ -2,40 +2,71 @@
 
 use crate::areas::Areas;
 use crate::cli::{Answer, Cli, ConfigArgs, PlanArgs, SchemaOf};
-use crate::config::CONFIG_SCHEMA;
+use crate::config::{CONFIG_SCHEMA, Loaded, Without};
 use crate::output::{complain, say, say_json};
 use crate::plan::{Choice, Planned, Step};
-use crate::run::{configuration, inventory};
+use crate::run::{configuration, inventory, warn};
 use anyhow::{Context, Result};
 use clap::CommandFactory;
+use preflight_cluster::{Inventory, Workload};
 use preflight_core::{Level, Permission};
 use preflight_report::{ExitCode, REPORT_SCHEMA};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// Checks the configuration and what it names, and nothing else.
+/// Checks the configuration and the files that it names, and nothing else. Does without variables that are not set.
 pub(crate) fn lint(args: &ConfigArgs) -> Result<ExitCode> {
-    let loaded = configuration(&args.config)?;
+    let loaded = configuration(&args.config, Without::Variables)?;
+    warn(&loaded, loaded.written_secrets.iter().chain(&loaded.unset));
+    if !loaded.missing.is_empty() {
+        return Err(loaded.mistaken(loaded.missing.clone()).into());
+    }
+    if let Some(mistake) = loaded.unset.iter().find(|mistake| decides_the_plan(&mistake.path)) {
+        let path = args.config.display();
+        complain(&format!("{path}: no mistake; neither `manifests` nor `ecs` were read, for {} is open", mistake.path));
+        return Ok(ExitCode::Go);
+    }
     let inventory = inventory(&loaded)?;
-    let phases: Vec<String> = loaded.phases.names().map(str::to_owned).collect();
     for note in &inventory.notes {
         complain(&format!("note: {note}"));
     }
-    for mistake in &loaded.warnings {
-        complain(&format!("warning: {}:{}:{}: {}", args.config.display(), mistake.line, mistake.column, mistake.text));
-    }
-    let workloads = inventory.workloads.len();
+    let read = read(&inventory);
     let areas = Areas::new(&loaded.config, inventory);
-    let last = phases.last().cloned().unwrap_or_default();
-    let planned = Planned::new(&loaded, &areas, &Choice { to: last, ..Choice::default() })?;
-    complain(&format!("{}: no mistake; {workloads} workloads, {} checks", args.config.display(), planned.steps.len()));
+    let planned = Planned::new(&loaded, &areas, &Choice { to: last_phase(&loaded), ..Choice::default() })?;
+    complain(&format!("{}: no mistake; {read}, {} checks", args.config.display(), planned.steps.len()));
     Ok(ExitCode::Go)
+}
+
+/// Whether a value decides what is in the inventory or what is called how: without it there is nothing to compare.
+fn decides_the_plan(path: &str) -> bool {
+    ["manifests[", "ecs[", "workloads[", "waivers["].iter().any(|list| path.starts_with(list))
+        || path.ends_with("].name")
+}
+
+/// The phase in which the most is required.
+fn last_phase(loaded: &Loaded) -> String {
+    loaded.phases.names().last().unwrap_or_default().to_owned()
+}
+
+/// What was read of both sides.
+fn read(inventory: &Inventory) -> String {
+    let Inventory { workloads, sources, .. } = inventory;
+    let count = |fits: fn(&Workload) -> bool| workloads.iter().filter(|workload| fits(workload)).count();
+    format!(
+        "read {} files under `manifests` and `ecs`: {} workloads, {} in EKS alone, {} in ECS alone, {} in both",
+        sources.len(),
+        workloads.len(),
+        count(|one| one.ecs.is_none()),
+        count(|one| one.eks.is_none()),
+        count(|one| one.eks.is_some() && one.ecs.is_some()),
+    )
 }
 
 /// Says what a run would do.
 pub(crate) fn plan(args: &PlanArgs) -> Result<ExitCode> {
-    let loaded = configuration(&args.config.config)?;
+    let loaded = configuration(&args.config.config, Without::Secrets)?;
+    warn(&loaded, &loaded.unset);
     let inventory = inventory(&loaded)?;
     let notes = inventory.notes.clone();
     let areas = Areas::new(&loaded.config, inventory);
@@ -67,6 +98,7 @@ fn as_json(planned: &Planned) -> Value {
         "transition": planned.transition,
         "sha256": plan_digest(planned),
         "items": planned.steps.iter().map(step).collect::<Vec<_>>(),
+        "consent": planned.consentable(),
         "excluded": planned.excluded,
     })
 }
@@ -112,6 +144,8 @@ fn as_text(planned: &Planned, notes: &[String]) -> String {
     let longest: u64 = planned.steps.iter().map(|step| step.meta.limit_ms).max().unwrap_or(0);
     section(&mut text, "targets", targets.iter().map(|target| (*target).clone()));
     section(&mut text, "permissions, at most", permissions.into_iter());
+    let consent = planned.consentable().into_iter().map(|subject| format!("--consent {subject}"));
+    section(&mut text, "what can be consented to", consent);
     let excluded = planned.excluded.iter().map(|one| format!("{} ({}): {}", one.check, one.subject, one.reason));
     section(&mut text, "does not apply", excluded);
     section(&mut text, "not understood", notes.iter().cloned());

@@ -1,32 +1,19 @@
 //! `init`: a commented starter configuration from what manifests and task definitions tell.
 
+mod servers;
+
 use crate::cli::InitArgs;
 use crate::output::{complain, say};
 use anyhow::{Result, bail};
-use preflight_cluster::{Container, Inventory, Workload};
+use preflight_cluster::{Inventory, Workload};
 use preflight_report::ExitCode;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The annotation of IRSA.
 const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
-
-/// How the address of a server is written in variables, and which engine it is of.
-const SCHEMES: &[(&str, &str, u16)] = &[
-    ("mysql://", "mysql", 3306),
-    ("mariadb://", "mysql", 3306),
-    ("redis://", "redis", 6379),
-    ("rediss://", "redis", 6379),
-    ("amqp://", "rabbitmq", 5672),
-    ("amqps://", "rabbitmq", 5671),
-    ("failover:(tcp://", "activemq", 61_616),
-    ("failover:(ssl://", "activemq", 61_617),
-    ("tcp://", "activemq", 61_616),
-    ("ssl://", "activemq", 61_617),
-];
 
 /// Writes a configuration, and never over one that is there.
 pub(crate) fn init(args: &InitArgs) -> Result<ExitCode> {
@@ -55,14 +42,6 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode> {
     Ok(ExitCode::Go)
 }
 
-/// An address found in a variable.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Address {
-    engine: &'static str,
-    host: String,
-    port: u16,
-}
-
 fn starter(args: &InitArgs, inventory: &Inventory) -> String {
     let mut text = String::from(
         "# What eks-preflight is told about one environment. `eks-preflight schema config` prints the JSON Schema for editors.\n\
@@ -71,11 +50,10 @@ fn starter(args: &InitArgs, inventory: &Inventory) -> String {
          # aws: {accountId: \"111122223333\", region: eu-west-1}\n\
          # cluster: {name: shop, kubeconfig: kubeconfig.yaml}\n\n",
     );
-    list(&mut text, "manifests", &args.manifests);
-    list(&mut text, "ecs", &args.ecs);
-    let addresses = addresses(inventory);
+    list(&mut text, "manifests", &args.manifests, &args.config);
+    list(&mut text, "ecs", &args.ecs, &args.config);
     workloads(&mut text, inventory);
-    endpoints(&mut text, &addresses);
+    text.push_str(&servers::Servers::of(inventory).section());
     text.push_str(
         "# The situation that limits must cover: steady, rollout or worst.\nconnections: {scenario: rollout}\n\n\
          # Consumers and load need a test queue and an isolated host name; see docs/configuration.md.\n\
@@ -84,18 +62,21 @@ fn starter(args: &InitArgs, inventory: &Inventory) -> String {
     text
 }
 
-fn list(text: &mut String, key: &str, paths: &[std::path::PathBuf]) {
+fn list(text: &mut String, key: &str, paths: &[PathBuf], config: &Path) {
     if paths.is_empty() {
         let _ = writeln!(text, "# {key}: [DIRECTORY]");
         return;
     }
-    let paths = paths.iter().map(|path| quoted(&path.display().to_string())).collect::<Vec<_>>();
+    // Paths in the file are relative to it, and these are relative to here.
+    let is_here = config.parent().is_none_or(|folder| folder.as_os_str().is_empty());
+    let named = |path: &PathBuf| if is_here { path.clone() } else { std::path::absolute(path).unwrap_or(path.clone()) };
+    let paths = paths.iter().map(|path| quoted(&named(path).display().to_string())).collect::<Vec<_>>();
     let _ = writeln!(text, "{key}: [{}]", paths.join(", "));
 }
 
-/// YAML reads a JSON string as it is.
+/// YAML reads a JSON string as it is; what would be a variable is none here.
 fn quoted(value: &str) -> String {
-    serde_json::Value::from(value).to_string()
+    serde_json::Value::from(value.replace("${", "$${")).to_string()
 }
 
 fn workloads(text: &mut String, inventory: &Inventory) {
@@ -103,12 +84,23 @@ fn workloads(text: &mut String, inventory: &Inventory) {
         text.push_str("\n# workloads: []\n\n");
         return;
     }
-    text.push_str("\nworkloads:\n");
+    let services = |name: &str| {
+        let all = inventory.workloads.iter().filter_map(|workload| workload.ecs.as_ref());
+        all.filter(|ecs| ecs.service == name).count()
+    };
+    // Which of them is meant, the name alone does not tell.
+    let is_one_of_several = |workload: &Workload| workload.ecs.as_ref().is_some_and(|ecs| services(&ecs.service) > 1);
+    let none = inventory.workloads.iter().all(is_one_of_several);
+    text.push_str(if none { "\nworkloads: []\n" } else { "\nworkloads:\n" });
     for workload in &inventory.workloads {
         let mut parts = vec![format!("name: {}", quoted(&workload.name))];
         parts.extend(workload.eks.as_ref().map(|eks| format!("eks: {}", quoted(&eks.reference()))));
         parts.extend(workload.ecs.as_ref().map(|ecs| format!("ecs: {}", quoted(&ecs.service))));
         parts.extend(role(inventory, workload).map(|role| format!("role: {}", quoted(&role))));
+        if let Some(ecs) = workload.ecs.as_ref().filter(|_| is_one_of_several(workload)) {
+            let (name, whole) = (quoted(&ecs.service), quoted(&format!("CLUSTER/{}", ecs.service)));
+            let _ = write!(text, "  # {name} is the name of several services; write {whole}\n  #");
+        }
         let _ = writeln!(text, "  - {{{}}}", parts.join(", "));
     }
     text.push('\n');
@@ -123,56 +115,4 @@ fn role(inventory: &Inventory, workload: &Workload) -> Option<String> {
         account.annotations.get(ROLE_ANNOTATION).map(|role| role.value.clone())
     };
     of_account().or(of_task)
-}
-
-fn endpoints(text: &mut String, addresses: &BTreeMap<Address, String>) {
-    if addresses.is_empty() {
-        text.push_str("# No server's address stands in the manifests. One looks like this:\n");
-        text.push_str("# endpoints:\n#   - {name: orders-db, engine: mysql, address: db.internal:3306, username: app, password: \"${DB_PASSWORD}\"}\n\n");
-        return;
-    }
-    text.push_str("# Accounts are missing: `username` and `password` of the applications, and an `observer` that may read limits.\nendpoints:\n");
-    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
-    for (Address { engine, host, port }, at) in addresses {
-        let label = host.split('.').next().unwrap_or(host);
-        let base =
-            if label.bytes().all(|byte| byte.is_ascii_digit()) { (*engine).to_owned() } else { label.to_owned() };
-        let count = seen.entry(base.clone()).or_default();
-        *count += 1;
-        let name = if *count > 1 { format!("{base}-{count}") } else { base };
-        let address = quoted(&format!("{host}:{port}"));
-        let _ =
-            writeln!(text, "  # seen at {at}\n  - {{name: {}, engine: {engine}, address: {address}}}", quoted(&name));
-    }
-    text.push('\n');
-}
-
-fn addresses(inventory: &Inventory) -> BTreeMap<Address, String> {
-    let of_eks =
-        inventory.workloads.iter().filter_map(|workload| workload.eks.as_ref()).flat_map(|eks| &eks.pod.containers);
-    let of_ecs =
-        inventory.workloads.iter().filter_map(|workload| workload.ecs.as_ref()).flat_map(|ecs| &ecs.containers);
-    let mut found = BTreeMap::new();
-    for container in of_eks.chain(of_ecs) {
-        of_container(container, &mut found);
-    }
-    found
-}
-
-fn of_container(container: &Container, found: &mut BTreeMap<Address, String>) {
-    for variable in &container.env {
-        let Some(value) = variable.plain() else { continue };
-        let hit = SCHEMES.iter().find_map(|(scheme, engine, port)| {
-            let rest = value.strip_prefix("jdbc:").unwrap_or(value).strip_prefix(scheme)?;
-            Some((*engine, *port, rest))
-        });
-        let Some((engine, usual, rest)) = hit else { continue };
-        let authority = rest.split(['/', '?', ',', ')']).next().unwrap_or_default();
-        let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-        let (host, port) = place.rsplit_once(':').map_or((place, None), |(host, port)| (host, port.parse().ok()));
-        if !host.is_empty() && !host.contains(['$', '{', '[']) {
-            let address = Address { engine, host: host.to_owned(), port: port.unwrap_or(usual) };
-            found.entry(address).or_insert_with(|| variable.at.clone());
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The plan: which checks of which subjects a transition needs, at which level, and which of them may run.
 
 use crate::areas::{self, Areas};
-use crate::config::{Loaded, Waiver};
+use crate::config::{Loaded, nearest};
 use crate::pattern;
 use anyhow::{Result, bail};
 use preflight_core::{Check, Disruption, Item, ItemKind, Job, Level, Meta, Phase, Reason, Right};
@@ -61,7 +61,7 @@ impl Planned {
         planned.unique()?;
         planned.select(&choice.only)?;
         planned.consent(&choice.consent)?;
-        planned.waive(&loaded.config.waivers)?;
+        planned.waive(loaded)?;
         Ok(planned)
     }
 
@@ -124,8 +124,16 @@ impl Planned {
     fn consent(&mut self, consent: &[String]) -> Result<()> {
         let known: BTreeSet<&str> = self.steps.iter().flat_map(Step::consentable).collect();
         if let Some(unknown) = consent.iter().find(|name| !known.contains(name.as_str())) {
-            let known = known.into_iter().collect::<Vec<_>>().join(", ");
-            bail!("--consent {unknown}: no check in the plan asks for that; what can be consented to: {known}");
+            let subjects: Vec<&str> = self.consentable().into_iter().collect();
+            if subjects.is_empty() {
+                bail!("--consent {unknown}: no check that is planned needs consent");
+            }
+            let near = nearest(unknown, subjects.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+            bail!(
+                "--consent {unknown}: no check that is planned asks for that; what can be consented to: {}{}",
+                subjects.join(", "),
+                near.unwrap_or_default()
+            );
         }
         for step in self.steps.iter_mut().filter(|step| step.skip.is_none() && step.meta.disruption.needs_consent()) {
             if !consent.contains(&step.subject) && !step.targets.iter().all(|target| consent.contains(target)) {
@@ -137,11 +145,21 @@ impl Planned {
         Ok(())
     }
 
-    fn waive(&mut self, waivers: &[Waiver]) -> Result<()> {
-        for waiver in waivers {
+    fn waive(&mut self, loaded: &Loaded) -> Result<()> {
+        for (index, waiver) in loaded.config.waivers.iter().enumerate() {
+            let of_check = |step: &&Step| step.meta.id == waiver.check;
+            let subjects = self.steps.iter().filter(of_check).map(|step| step.subject.as_str());
+            let near = nearest(&waiver.subject, subjects).map(|near| format!("; did you mean `{near}`?"));
             let fits = |step: &&mut Step| step.meta.id == waiver.check && step.subject == waiver.subject;
             let Some(step) = self.steps.iter_mut().find(fits) else {
-                bail!("the waiver of {} for `{}` fits nothing in the plan; remove it", waiver.check, waiver.subject);
+                let text = format!(
+                    "the waiver of {} for `{}` fits nothing in the plan; remove it{}",
+                    waiver.check,
+                    waiver.subject,
+                    near.unwrap_or_default()
+                );
+                let mistake = loaded.mistake(&format!("waivers[{index}].subject"), text);
+                return Err(loaded.mistaken(vec![mistake]).into());
             };
             if step.level == Level::Advisory {
                 continue;
@@ -184,6 +202,13 @@ impl Planned {
 }
 
 impl Planned {
+    /// The subjects of what is planned and runs only with consent.
+    pub(crate) fn consentable(&self) -> BTreeSet<&str> {
+        let selected = |step: &&Step| step.skip.as_ref().is_none_or(|(reason, _)| *reason == Reason::NotConsented);
+        let needs = |step: &&Step| step.meta.disruption.needs_consent();
+        self.steps.iter().filter(selected).filter(needs).map(|step| step.subject.as_str()).collect()
+    }
+
     /// The rights of everything that is to be run.
     pub(crate) fn rights(&self) -> BTreeSet<&Right> {
         self.steps.iter().filter(|step| step.skip.is_none()).flat_map(|step| &step.rights).collect()

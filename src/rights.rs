@@ -2,9 +2,9 @@
 //! becomes `unknown: forbidden`, with the right by name, instead of whatever its check would make of a refusal.
 
 use crate::plan::Planned;
-use preflight_cluster::{ClusterAccess, connect, may};
-use preflight_core::{Permission, Reason, Right, Scope};
-use std::collections::BTreeSet;
+use preflight_cluster::{Client, ClusterAccess, connect, may};
+use preflight_core::{CannotTell, Permission, Reason, Right, Scope};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -27,9 +27,12 @@ pub(crate) async fn withhold(planned: &mut Planned, access: &ClusterAccess, scop
     if asked.is_empty() {
         return;
     }
-    let lacking = lacking(asked, access, scope).await;
+    let Ok(client) = connect(access).await else { return };
+    let answers = answers(&client, asked, scope).await;
+    // What was not answered counts as allowed.
+    let is_lacking = |right: &&Right| matches!(answers.get(*right), Some(Ok(false)));
     for step in planned.steps.iter_mut().filter(|step| step.skip.is_none()) {
-        let missing: Vec<String> = step.rights.iter().filter(|right| lacking.contains(right)).map(named).collect();
+        let missing: Vec<String> = step.rights.iter().filter(is_lacking).map(named).collect();
         if !missing.is_empty() {
             let text = format!("the cluster does not allow this tool to {}", missing.join(", nor to "));
             step.skip = Some((Reason::Forbidden, text));
@@ -37,31 +40,34 @@ pub(crate) async fn withhold(planned: &mut Planned, access: &ClusterAccess, scop
     }
 }
 
-async fn lacking(asked: Vec<Right>, access: &ClusterAccess, scope: &Scope) -> BTreeSet<Right> {
-    let Ok(client) = connect(access).await else { return BTreeSet::new() };
+/// What the cluster answers about rights; those are left out about which nothing came in time.
+pub(crate) async fn answers(
+    client: &Client,
+    asked: Vec<Right>,
+    scope: &Scope,
+) -> BTreeMap<Right, Result<bool, CannotTell>> {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
-    let mut answers = JoinSet::new();
+    let mut questions = JoinSet::new();
     for right in asked {
-        let (client, slots) = (client.clone(), Arc::clone(&slots));
-        answers.spawn(async move {
+        let (client, slots, scope) = (client.clone(), Arc::clone(&slots), scope.clone());
+        questions.spawn(async move {
             let _slot = slots.acquire().await;
-            let answer = tokio::time::timeout(ANSWER_LIMIT, may(&client, &right)).await;
-            matches!(answer, Ok(Ok(false))).then_some(right)
+            let answer = scope.within(ANSWER_LIMIT, "asking the cluster for a right", may(&client, &right)).await;
+            (right, answer.and_then(|answer| answer))
         });
     }
-    let mut lacking = BTreeSet::new();
+    let mut answers = BTreeMap::new();
     let gathered = async {
-        while let Some(answer) = answers.join_next().await {
-            lacking.extend(answer.ok().flatten());
+        while let Some(answer) = questions.join_next().await {
+            answers.extend(answer.ok());
         }
     };
-    // What was not answered in time counts as allowed, like every other question without an answer.
     drop(scope.within(ALL_LIMIT, "asking the cluster what this tool may do", gathered).await);
-    lacking
+    answers
 }
 
 /// `get serviceaccounts orders in the namespace shop`.
-fn named(right: &Right) -> String {
+pub(crate) fn named(right: &Right) -> String {
     let Permission::Kubernetes { verb, group, resource } = right.permission else { return String::new() };
     let group = if group.is_empty() { String::new() } else { format!(".{group}") };
     let name = right.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();

@@ -2,21 +2,21 @@
 
 use crate::areas::{self, Areas};
 use crate::cli::{OutputTo, RunArgs};
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Mistake, Without};
 use crate::deliver;
 use crate::output::{self, Style};
 use crate::plan::{Choice, Planned};
 use crate::progress::Progress;
 use crate::rights;
 use anyhow::{Context, Result};
-use preflight_cluster::{Inventory, Pair};
+use preflight_cluster::{Inventory, InventoryError, Pair};
 use preflight_core::{Event, Journal, Outcome, Pin, Reason, Remediation, Scope, Timestamp, journal, run_all};
 use preflight_report::{
     Aws, CheckResult, Cluster, Config, ConfigSource, ExitCode, Integrity, Report, Run, SCHEMA, SCHEMA_VERSION, Subject,
     SubjectWorkload, Summary, Tool, Verdict, seal, sha256_of,
 };
 use serde_json::{Map, Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,24 +27,67 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from(SystemTime::now())
 }
 
-/// Reads a configuration with the variables of the environment.
-pub(crate) fn configuration(path: &Path) -> Result<Loaded> {
+/// Reads a configuration with the variables of the environment, as far as a command needs them.
+pub(crate) fn configuration(path: &Path, without: Without) -> Result<Loaded> {
     #[expect(clippy::disallowed_methods, reason = "the configuration may name variables")]
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Ok(config::load(path, variables.collect(), now())?)
+    Ok(config::load(path, variables.collect(), now(), without)?)
+}
+
+/// Says what is allowed and unwise, or not there and not needed yet.
+pub(crate) fn warn<'a>(loaded: &Loaded, mistakes: impl IntoIterator<Item = &'a Mistake>) {
+    for mistake in mistakes {
+        output::complain(&format!("warning: {}", loaded.said(mistake)));
+    }
 }
 
 /// Reads what is deployed on both sides.
 pub(crate) fn inventory(loaded: &Loaded) -> Result<Inventory> {
+    let missing: Vec<Mistake> = loaded.missing.iter().filter(|mistake| is_of_inventory(mistake)).cloned().collect();
+    if !missing.is_empty() {
+        return Err(loaded.mistaken(missing).into());
+    }
     let pairs = loaded.config.workloads.iter().map(|workload| Pair {
         name: workload.name.clone(),
         eks: workload.eks.clone(),
         ecs: workload.ecs.clone(),
     });
     let pairs: Vec<Pair> = pairs.collect();
-    preflight_cluster::load(&loaded.config.manifests, &loaded.config.ecs, &pairs)
-        .context("reading what is deployed (`manifests`, `ecs`)")
+    preflight_cluster::load(&loaded.config.manifests, &loaded.config.ecs, &pairs).map_err(|error| {
+        match place(&loaded.config, &error) {
+            Some(path) => loaded.mistaken(vec![loaded.mistake(&path, error.to_string())]).into(),
+            // It has a place of its own, in the file that was read.
+            None => anyhow::Error::new(error),
+        }
+    })
+}
+
+/// Whether it is about what [`inventory`] reads.
+pub(crate) fn is_of_inventory(mistake: &Mistake) -> bool {
+    mistake.path.starts_with("manifests[") || mistake.path.starts_with("ecs[")
+}
+
+/// The value of the configuration that an error of the inventory is about.
+fn place(config: &config::Config, error: &InventoryError) -> Option<String> {
+    let of_file = |path: &Path| {
+        let of = |list: &[PathBuf]| list.iter().position(|named| path.starts_with(named));
+        let manifest = of(&config.manifests).map(|index| format!("manifests[{index}]"));
+        manifest.or_else(|| of(&config.ecs).map(|index| format!("ecs[{index}]")))
+    };
+    let of_workload = |name: &str, key: &str| {
+        let index = config.workloads.iter().position(|workload| workload.name == name)?;
+        Some(format!("workloads[{index}].{key}"))
+    };
+    match error {
+        InventoryError::Read { path, .. } | InventoryError::Empty { path } | InventoryError::TooMuch { path, .. } => {
+            of_file(path)
+        }
+        InventoryError::NotFound { workload, key, .. }
+        | InventoryError::Ambiguous { workload, key, .. }
+        | InventoryError::Taken { workload, key, .. } => of_workload(workload, key),
+        InventoryError::Syntax { .. } | InventoryError::Shape { .. } | InventoryError::Twice { .. } => None,
+    }
 }
 
 /// What a run's checks told beside their results.
@@ -73,16 +116,14 @@ impl Told {
 pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     let interrupts = Interrupts::listen()?;
     set_aside(&args.report)?;
-    let loaded = configuration(&args.config.config)?;
+    let loaded = configuration(&args.config.config, Without::Nothing)?;
     let inventory = inventory(&loaded)?;
     let about = About::of(&inventory);
     let areas = Areas::new(&loaded.config, inventory);
     let choice =
         Choice { to: args.choice.to.clone(), only: args.choice.only.clone(), consent: args.choice.consent.clone() };
     let mut planned = Planned::new(&loaded, &areas, &choice)?;
-    for mistake in &loaded.warnings {
-        output::complain(&format!("warning: {}:{}: {}", args.config.config.display(), mistake.line, mistake.text));
-    }
+    warn(&loaded, loaded.written_secrets.iter().chain(&loaded.missing));
     warn_of_journals(&args.state.state);
 
     let id = uuid::Uuid::now_v7().to_string();

@@ -41,15 +41,16 @@ pub struct Target {
     /// The name. Consent is given to it, and it is the subject in the report.
     pub name: String,
     /// The isolated domain: scheme, host and port alone, for example `https://eks.shop.example`.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", example = "https://eks.shop.example")]
     pub url: Origin,
     /// A domain that the ECS side alone serves, the control of the isolation. Before any traffic moves that is the
     /// production domain; later it is a host name of the ECS load balancer's own.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", example = "https://shop.example")]
     pub production: Option<Origin>,
     /// `IP:PORT` to connect to instead of what DNS says, for both domains. Names in TLS and `Host` stay theirs.
     #[serde(default)]
+    #[schemars(example = "10.0.12.34:443")]
     pub resolve: Option<SocketAddr>,
     /// The workloads that serve it, by their names under `workloads`: their pods are watched while it is loaded. Absent:
     /// every workload of EKS that keeps pods, as a Deployment does and a Job does not.

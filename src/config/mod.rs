@@ -1,14 +1,19 @@
 //! `preflight.yaml`: what it may say, and reading it strictly.
 
 mod error;
+mod files;
 mod place;
+mod problems;
 mod read;
+mod schema;
+mod shape;
 #[cfg(test)]
 mod tests;
+mod variables;
 
-#[cfg(test)]
 pub(crate) use error::Mistake;
-pub(crate) use read::{Loaded, load, nearest};
+pub(crate) use read::{Loaded, Without, load, nearest};
+pub(crate) use variables::names as variable_names;
 
 use preflight_cluster::{AwsAccess, ClusterAccess};
 use preflight_connections::settings::{Endpoint, Settings as ConnectionsSettings, Use};
@@ -94,9 +99,10 @@ pub(crate) struct Workload {
     /// Java archives that it runs: `.jar`, `.war`, or a directory of them. Paths are relative to this file.
     #[serde(default)]
     pub artifacts: Vec<PathBuf>,
-    /// Endpoints that it uses, where its manifests do not name their addresses or the size of the pool.
+    /// Every endpoint that it uses; `[]` says that it uses none. Needed where its manifests and its task definition do not
+    /// name the addresses or the size of the pool. What they do name counts in any case.
     #[serde(default)]
-    pub uses: Vec<Use>,
+    pub uses: Option<Vec<Use>>,
 }
 
 /// A phase with a name of this migration's own.

@@ -1,14 +1,17 @@
 //! Reads `preflight.yaml` and says everything that is wrong with it.
 
-use super::error::{ConfigError, Mistake};
+use super::Config;
+use super::error::{ConfigError, Mistake, said};
+use super::files;
 use super::place::Node;
-use super::{Config, Waiver};
-use crate::areas;
-use crate::pattern;
-use preflight_core::{PHASES, Phases, Timestamp, secrets_from};
+use super::problems::{phases, problems};
+use super::schema::Schema;
+use super::shape::{Shape, compare};
+use super::variables::{expandable, expanded};
+use preflight_core::{Phases, Timestamp, secrets_from};
 use preflight_report::{ConfigSource, sha256_hex, sha256_of};
-use serde_saphyr::{Error, MessageFormatter, Options, PropertySyntax, UserMessageFormatter};
-use std::collections::{BTreeSet, HashMap};
+use serde_saphyr::{Error, MessageFormatter, PropertySyntax, UserMessageFormatter};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -18,6 +21,17 @@ const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// How alike two words are, from 0 to 1, before one is suggested for the other.
 const LIKENESS_MIN: f64 = 0.7;
+
+/// What a command can do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Without {
+    /// It needs everything.
+    Nothing,
+    /// It logs in nowhere: the variables and files of secrets may be missing.
+    Secrets,
+    /// It checks what is written: any variable may be missing.
+    Variables,
+}
 
 /// A configuration with everything that is known about it.
 #[derive(Debug)]
@@ -29,84 +43,174 @@ pub(crate) struct Loaded {
     pub source: ConfigSource,
     /// The digest over what the file says, secrets hidden.
     pub sha256: String,
-    /// What is allowed and unwise.
-    pub warnings: Vec<Mistake>,
+    /// Secrets that are written down, which is allowed and unwise.
+    pub written_secrets: Vec<Mistake>,
+    /// Variables and files of secrets that are not there, where the command can do without. What they would hold is
+    /// filled up with something that fits.
+    pub unset: Vec<Mistake>,
+    /// Files and directories that it names and that are not there.
+    pub missing: Vec<Mistake>,
+    document: Node,
+}
+
+impl Loaded {
+    /// A mistake in the value at a path such as `workloads[0].eks`.
+    pub(crate) fn mistake(&self, path: &str, text: impl Into<String>) -> Mistake {
+        Mistake::new(self.document.nearest(path).at, path, text)
+    }
+
+    /// Mistakes as the error that they are.
+    pub(crate) fn mistaken(&self, mistakes: Vec<Mistake>) -> ConfigError {
+        ConfigError::Mistaken { path: PathBuf::from(&self.source.path), mistakes }
+    }
+
+    /// A mistake with the file in front.
+    pub(crate) fn said(&self, mistake: &Mistake) -> String {
+        said(Path::new(&self.source.path), mistake)
+    }
 }
 
 /// Reads a configuration. `${NAME}` in a value is replaced by the variable of that name.
-pub(crate) fn load(path: &Path, variables: HashMap<String, String>, now: Timestamp) -> Result<Loaded, ConfigError> {
-    let text = text_of(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+pub(crate) fn load(
+    path: &Path,
+    mut variables: HashMap<String, String>,
+    now: Timestamp,
+    without: Without,
+) -> Result<Loaded, ConfigError> {
+    let bytes = bytes_of(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    let mistaken = |mistakes| ConfigError::Mistaken { path: path.to_owned(), mistakes };
+    let mistaken = |mut mistakes: Vec<Mistake>| {
+        mistakes.sort_by_key(|mistake| mistake.at);
+        ConfigError::Mistaken { path: path.to_owned(), mistakes }
+    };
+    let text = text_of(bytes).map_err(|mistake| mistaken(vec![mistake]))?;
+    let document = document(&text).map_err(|mistake| mistaken(vec![mistake]))?;
+    let schema = Schema::of_config();
+    let shape = compare(&schema, &document, &variables);
+    let Gaps { mut mistakes, unset } = gaps(&shape, &mut variables, &folder, without);
+    mistakes.extend(shape.mistakes);
+    if !mistakes.is_empty() {
+        return Err(mistaken(mistakes));
+    }
+    // Who does without secrets does not read them.
+    let secrets = (without == Without::Nothing).then_some(folder.as_path());
     // Of the parser's syntaxes this is the only one that looks into quoted values, too.
-    let expanded = serde_saphyr::options! { with_snippet: false, property_syntax: PropertySyntax::DockerCompose };
-    let as_written = serde_saphyr::options! { with_snippet: false };
-    let expandable = expandable(&text);
-    let parse = |options: Options| secrets_from(&folder, || serde_saphyr::from_str_with_options(&expandable, options));
-    let node: Node =
-        serde_saphyr::from_str_with_options(&text, as_written).map_err(|error| mistaken(vec![mistake(&error)]))?;
+    let options = serde_saphyr::options! { with_snippet: false, property_syntax: PropertySyntax::DockerCompose };
+    let options = options.with_properties(variables);
+    let read = || serde_saphyr::from_str_with_options(&expandable(&text), options);
     let mut config: Config =
-        parse(expanded.with_properties(variables)).map_err(|error| mistaken(vec![mistake(&error)]))?;
-    let mistakes: Vec<Mistake> = problems(&config, now)
-        .into_iter()
-        .map(|(path, text)| {
-            let (line, column) = node.nearest(&path).at;
-            Mistake { line, column, text: format!("{path}: {text}") }
-        })
-        .collect();
+        secrets_from(secrets, read).map_err(|error| mistaken(vec![refused(&error, &document, &schema)]))?;
+    // Of what is filled up nothing can be said, nor of references to what has such a name.
+    let is_unset = |fits: &dyn Fn(&str) -> bool| unset.iter().any(|mistake| fits(&mistake.path));
+    let no_names = |list: &str| is_unset(&|path| path.starts_with(list) && path.ends_with("].name"));
+    let is_open = |path: &str| {
+        is_unset(&|unset| unset == path)
+            || (path.ends_with(".endpoint") && no_names("endpoints["))
+            || (path.contains(".workloads[") && no_names("workloads["))
+    };
+    let located = |found: Vec<(String, String)>| {
+        let known = found.into_iter().filter(|(path, _)| !is_open(path));
+        known.map(|(path, text)| Mistake::new(document.nearest(&path).at, path, text)).collect::<Vec<_>>()
+    };
+    let mistakes = located(problems(&config, &document, now));
     if !mistakes.is_empty() {
         return Err(mistaken(mistakes));
     }
     resolve(&mut config, &folder);
-    let warnings = node.literal_secrets().into_iter().map(|(key, (line, column))| Mistake {
-        line,
-        column,
-        text: format!("{key} is written down here; name a variable, `${{NAME}}`, or a file, `{{file: PATH}}`, instead"),
-    });
+    let missing = located(files::missing(&config));
+    let written = |(key, at)| {
+        let text =
+            format!("{key} is written down here; name a variable, `${{NAME}}`, or a file, `{{file: PATH}}`, instead");
+        Mistake::new(at, "", text)
+    };
     Ok(Loaded {
         phases: phases(&config).unwrap_or_default(),
         source: ConfigSource { path: path.display().to_string(), sha256: sha256_hex(text.as_bytes()) },
-        sha256: sha256_of(&node.masked()),
-        warnings: warnings.collect(),
+        sha256: sha256_of(&document.masked()),
+        written_secrets: document.literal_secrets().into_iter().map(written).collect(),
+        unset,
+        missing,
         config,
+        document,
     })
 }
 
-/// The text as the parser takes it: `${NAME}` must be set, and any other `$` is only a dollar sign. `$${` is `${`.
-fn expandable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let name = rest.strip_prefix("${").and_then(|after| after.split_once('}')).map(|(name, _)| name);
-        let is_name =
-            |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        rest = match name.filter(|name| is_name(name)) {
-            _ if rest.starts_with("$${") => {
-                out.push_str("$${");
-                &rest[3..]
-            }
-            Some(name) => {
-                out.push_str(&format!("${{{name}?}}"));
-                &rest[name.len() + 3..]
-            }
-            None => {
-                out.push_str("$$");
-                &rest[1..]
-            }
-        };
-    }
-    out + rest
-}
-
-fn text_of(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > BYTES_MAX {
+fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > BYTES_MAX {
         return Err(std::io::Error::other(format!("larger than {BYTES_MAX} bytes")));
     }
-    Ok(text)
+    Ok(bytes)
+}
+
+fn text_of(bytes: Vec<u8>) -> Result<String, Mistake> {
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let line = valid.matches('\n').count() as u64 + 1;
+        let column = valid.chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
+        Mistake::new((line, column), "", "this is not UTF-8; expected YAML in UTF-8")
+    })
+}
+
+/// What is written, nothing replaced.
+fn document(text: &str) -> Result<Node, Mistake> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let error = error.without_snippet();
+        Mistake::new(at(error), "", UserMessageFormatter.format_message(error))
+    })
+}
+
+fn at(error: &Error) -> (u64, u64) {
+    error.location().map_or((0, 0), |at| (at.line(), at.column()))
+}
+
+/// What is not there of what values name.
+struct Gaps {
+    /// What the command cannot do without.
+    mistakes: Vec<Mistake>,
+    unset: Vec<Mistake>,
+}
+
+/// Looks for every variable and every file of a secret. Fills up the variables that the command can do without.
+fn gaps(shape: &Shape, variables: &mut HashMap<String, String>, folder: &Path, without: Without) -> Gaps {
+    let mut gaps = Gaps { mistakes: vec![], unset: vec![] };
+    let mut filled = HashMap::new();
+    for one in shape.uses.iter().filter(|one| !variables.contains_key(&one.name)) {
+        let needed = if one.is_secret { Without::Nothing } else { Without::Secrets };
+        let mistake = Mistake::new(one.at, &one.path, format!("the variable `{}` is not set", one.name));
+        if without > needed {
+            filled.entry(one.name.clone()).or_insert_with(|| one.stand_in.clone());
+            gaps.unset.push(mistake);
+        } else {
+            gaps.mistakes.push(mistake);
+        }
+    }
+    for (at, path, file) in &shape.files {
+        let is_open = file.contains("${") && gaps.unset.iter().chain(&gaps.mistakes).any(|gap| gap.path == *path);
+        if is_open {
+            continue;
+        }
+        let file = folder.join(expanded(file, variables));
+        let Err(error) = File::open(&file) else { continue };
+        let mistake = Mistake::new(*at, path, files::unreadable(&file, "a file with the secret", &error));
+        if without > Without::Nothing { gaps.unset.push(mistake) } else { gaps.mistakes.push(mistake) }
+    }
+    variables.extend(filled);
+    gaps
+}
+
+/// What the types say about a value that is of the right kind and yet wrong.
+fn refused(error: &Error, document: &Node, schema: &Schema) -> Mistake {
+    let error = error.without_snippet();
+    let said = UserMessageFormatter.format_message(error);
+    let Some((path, node)) = document.standing(at(error)) else { return Mistake::new(at(error), "", said) };
+    let text = match error {
+        Error::Message { .. } => format!("{said}{}", schema.example(&path)),
+        _ => schema.refused(&path, node).unwrap_or_else(|| said.into_owned()),
+    };
+    Mistake::new(node.at, path, text)
 }
 
 /// Paths in the file are relative to it.
@@ -123,173 +227,9 @@ fn resolve(config: &mut Config, folder: &Path) {
     }
 }
 
-fn mistake(error: &Error) -> Mistake {
-    let error = error.without_snippet();
-    let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-    let text = match error {
-        Error::SerdeUnknownField { field, expected, .. } => unknown("key", field, expected),
-        Error::SerdeUnknownVariant { variant, expected, .. } => unknown("value", variant, expected),
-        Error::PropertyRequiredButUnset { name, .. } => format!("the variable `{name}` is not set"),
-        Error::SerdeMissingField { field, .. } => format!("the key `{field}` is missing"),
-        other => UserMessageFormatter.format_message(other).into_owned(),
-    };
-    Mistake { line, column, text }
-}
-
-fn unknown(what: &str, word: &str, expected: &[&'static str]) -> String {
-    let hint = nearest(word, expected.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
-    format!("unknown {what} `{word}`, expected one of {}{}", listed(expected.iter().copied()), hint.unwrap_or_default())
-}
-
-fn listed<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
-}
-
 /// The most alike of some words.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |other: &str| strsim::jaro_winkler(&word.to_lowercase(), &other.to_lowercase());
     let best = known.map(|other| (likeness(other), other)).max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 >= LIKENESS_MIN).then_some(best.1)
-}
-
-fn hint<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    nearest(word, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
-}
-
-type Problems = Vec<(String, String)>;
-
-/// What types alone do not catch: the path of each value, and what was expected there.
-fn problems(config: &Config, now: Timestamp) -> Problems {
-    let mut problems = Problems::new();
-    let endpoints: Vec<&str> = config.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
-    if config.environment.trim().is_empty() {
-        problems.push(("environment".to_owned(), "a name is needed".to_owned()));
-    }
-    twice("endpoints", endpoints.iter().copied(), &mut problems);
-    for (index, endpoint) in config.endpoints.iter().enumerate().filter(|(_, one)| one.host_and_port().is_none()) {
-        // A URL may hold a password.
-        let shown = if endpoint.address.contains('@') { "a URL with an account" } else { &endpoint.address };
-        let text = format!("`{shown}` is not `host` or `host:port`");
-        problems.push((format!("endpoints[{index}].address"), text));
-    }
-    twice("workloads", config.workloads.iter().map(|workload| workload.name.as_str()), &mut problems);
-    of_workloads(config, &endpoints, &mut problems);
-    of_load(config, &mut problems);
-    if let Some(account) = &config.aws.account_id
-        && (account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()))
-    {
-        problems.push(("aws.accountId".to_owned(), format!("`{account}` is not twelve digits; put them in quotes")));
-    }
-    problems.extend(config.idempotency.problems(&endpoints));
-    problems.extend(config.load.problems());
-    if let Err(found) = phases(config) {
-        problems.extend(found);
-    }
-    let ids: Vec<&str> = areas::metas().map(|meta| meta.id).collect();
-    for (index, wanted) in config.required.iter().enumerate() {
-        if !ids.iter().any(|id| pattern::matches(wanted, id)) {
-            let text = format!("no check is called `{wanted}`{}", hint(wanted, ids.iter().copied()));
-            problems.push((format!("required[{index}]"), text));
-        }
-    }
-    for (index, waiver) in config.waivers.iter().enumerate() {
-        of_waiver(index, waiver, &ids, now, &mut problems);
-    }
-    of_run(config, &mut problems);
-    problems
-}
-
-fn twice<'a>(list: &str, names: impl Iterator<Item = &'a str>, problems: &mut Problems) {
-    let mut seen = BTreeSet::new();
-    for (index, name) in names.enumerate() {
-        let text = match name {
-            "" => "a name is needed".to_owned(),
-            name if !seen.insert(name) => format!("another one is called `{name}`, too; names must differ"),
-            _ => continue,
-        };
-        problems.push((format!("{list}[{index}].name"), text));
-    }
-}
-
-fn of_workloads(config: &Config, endpoints: &[&str], problems: &mut Problems) {
-    for (index, workload) in config.workloads.iter().enumerate() {
-        if let Some(eks) = &workload.eks
-            && eks.split('/').filter(|part| !part.is_empty()).count() != 3
-        {
-            let text = format!("`{eks}` is not `namespace/Kind/name`, for example `shop/Deployment/orders`");
-            problems.push((format!("workloads[{index}].eks"), text));
-        }
-        for (at, one) in workload.uses.iter().enumerate() {
-            if !endpoints.contains(&one.endpoint.as_str()) {
-                let text = format!(
-                    "no endpoint is called `{}`{}",
-                    one.endpoint,
-                    hint(&one.endpoint, endpoints.iter().copied())
-                );
-                problems.push((format!("workloads[{index}].uses[{at}].endpoint"), text));
-            }
-        }
-    }
-}
-
-/// The workloads that targets name.
-fn of_load(config: &Config, problems: &mut Problems) {
-    let known = || config.workloads.iter().map(|workload| workload.name.as_str());
-    for (index, target) in config.load.targets.iter().enumerate() {
-        for (at, name) in target.workloads.iter().enumerate().filter(|(_, name)| !known().any(|one| one == *name)) {
-            let text = format!("`workloads` lists none that is called `{name}`{}", hint(name, known()));
-            problems.push((format!("load.targets[{index}].workloads[{at}]"), text));
-        }
-    }
-}
-
-fn of_waiver(index: usize, waiver: &Waiver, ids: &[&str], now: Timestamp, problems: &mut Problems) {
-    let mut add = |key: &str, text: String| problems.push((format!("waivers[{index}].{key}"), text));
-    if !ids.contains(&waiver.check.as_str()) {
-        add("check", format!("no check is called `{}`{}", waiver.check, hint(&waiver.check, ids.iter().copied())));
-    }
-    if waiver.expires <= now {
-        add(
-            "expires",
-            format!("this waiver of {} ended at {}; decide anew or remove it", waiver.check, waiver.expires),
-        );
-    }
-    for (key, value) in [("subject", &waiver.subject), ("owner", &waiver.owner), ("reason", &waiver.reason)] {
-        if value.trim().is_empty() {
-            add(key, "must not be empty".to_owned());
-        }
-    }
-}
-
-fn of_run(config: &Config, problems: &mut Problems) {
-    let run = &config.run;
-    let mut within = |key: &str, value: u64, least: u64, most: u64| {
-        if !(least..=most).contains(&value) {
-            problems.push((format!("run.{key}"), format!("expected {least} to {most}, got {value}")));
-        }
-    };
-    within("concurrency", run.concurrency as u64, 1, 64);
-    within("limitS", run.limit_s, 1, 86_400);
-    within("validS", run.valid_s, 60, 604_800);
-}
-
-/// The phases, built-in or of its own.
-fn phases(config: &Config) -> Result<Phases, Problems> {
-    if config.phases.is_empty() {
-        return Ok(Phases::default());
-    }
-    let mut problems = Problems::new();
-    twice("phases", config.phases.iter().map(|phase| phase.name.as_str()), &mut problems);
-    let mut own = vec![];
-    for (index, phase) in config.phases.iter().enumerate() {
-        match phase.like.parse() {
-            Ok(like) => own.push((phase.name.clone(), like)),
-            Err(()) => {
-                let words = || PHASES.iter().map(|(_, word)| *word);
-                let text = format!("unknown phase `{}`, expected one of {}", phase.like, listed(words()));
-                problems.push((format!("phases[{index}].like"), text));
-            }
-        }
-    }
-    if problems.is_empty() { Ok(Phases::new(own)) } else { Err(problems) }
 }

@@ -8,12 +8,16 @@ fn mistakes(text: &str) -> String {
 }
 
 fn read(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    read_without(Without::Nothing, text, variables)
+}
+
+fn read_without(without: Without, text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("password"), "from-a-file\n").unwrap();
     let path = folder.path().join("preflight.yaml");
     std::fs::write(&path, text).unwrap();
     let variables: HashMap<_, _> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    load(&path, variables, "2026-11-25T00:00:00Z".parse().unwrap())
+    load(&path, variables, "2026-11-25T00:00:00Z".parse().unwrap(), without)
 }
 
 const DB: &str = "environment: lab\nendpoints:\n  - name: db\n    engine: mysql\n    address: db.internal\n";
@@ -36,7 +40,10 @@ fn an_unknown_key_has_its_place_and_the_nearest_valid_one() {
 #[test]
 fn an_unknown_value_has_its_place_and_the_nearest_valid_one() {
     let found = mistakes(&DB.replace("engine: mysql", "engine: mysq"));
-    assert!(found.contains(":4:13: unknown value `mysq`") && found.contains("did you mean `mysql`?"), "{found}");
+    assert!(
+        found.contains(":4:13: endpoints[0].engine: unknown value `mysq`") && found.contains("did you mean `mysql`?"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -52,14 +59,14 @@ fn a_missing_key_and_broken_yaml_have_a_place() {
 #[test]
 fn what_types_do_not_catch_is_said_all_at_once_each_with_its_place() {
     let found = mistakes(
-        "environment: lab\nworkloads:\n  - {name: a, eks: shop/a, uses: [{endpoint: dbb}]}\n  - {name: a}\nendpoints:\n  - {name: db, engine: mysql, address: 'h:x'}\nrun: {concurrency: 0}\naws: {accountId: '12'}\n",
+        "environment: lab\nworkloads:\n  - {name: a, eks: shop/a, uses: [{endpoint: dbb}]}\n  - {name: a}\nendpoints:\n  - {name: db, engine: mysql, address: 'h:x'}\nphases: [{name: a, like: traffic-6}]\naws: {accountId: '12'}\n",
     );
     for text in [
         ":3:20: workloads[0].eks: `shop/a` is not `namespace/Kind/name`",
         "no endpoint is called `dbb`; did you mean `db`?",
         ":4:12: workloads[1].name: another one is called `a`",
-        "endpoints[0].address: `h:x` is not `host` or `host:port`",
-        "run.concurrency: expected 1 to 64, got 0",
+        "endpoints[0].address: expected `host` or `host:port` with a port from 1 to 65535, got `h:x`",
+        ":7:26: phases[0].like: unknown phase `traffic-6`, expected one of",
         "aws.accountId: `12` is not twelve digits",
     ] {
         assert!(found.contains(text), "{text} is missing in:\n{found}");
@@ -76,6 +83,16 @@ fn a_target_names_workloads_that_are_listed() {
     let found = with("{name: orders}, {name: cart}");
     let text = "load.targets[0].workloads[1]: `workloads` lists none that is called `card`; did you mean `cart`?";
     assert!(found.contains(":3:") && found.contains(text), "{found}");
+}
+
+#[test]
+fn to_use_nothing_is_said_and_to_say_nothing_is_not() {
+    let uses = |line: &str| {
+        let text = format!("{DB}workloads:\n  - {{name: a{line}}}\n");
+        read(&text, &[]).unwrap().config.workloads[0].uses.clone()
+    };
+    assert_eq!((uses(""), uses(", uses: null"), uses(", uses: []")), (None, None, Some(vec![])));
+    assert_eq!(uses(", uses: [{endpoint: db}]").unwrap()[0].endpoint, "db");
 }
 
 #[test]
@@ -101,10 +118,10 @@ fn secrets_come_from_variables_and_files_and_are_never_quoted() {
 #[test]
 fn a_secret_that_is_written_down_is_a_warning_and_does_not_show_in_the_digest() {
     let of = |password: &str| read(&format!("{DB}    password: {password}\n"), &[("V", "x")]).unwrap();
-    assert_eq!(of("hunter2").warnings.len(), 1);
-    assert!(of("hunter2").warnings[0].text.starts_with("password is written down here"));
+    assert_eq!(of("hunter2").written_secrets.len(), 1);
+    assert!(of("hunter2").written_secrets[0].text.starts_with("password is written down here"));
     assert_eq!(of("hunter2").sha256, of("hunter3").sha256);
-    assert!(of("${V}").warnings.is_empty());
+    assert!(of("${V}").written_secrets.is_empty());
     assert_ne!(of("${V}").sha256, of("hunter2").sha256);
 }
 
@@ -134,6 +151,255 @@ fn phases_of_its_own_each_stand_for_a_built_in_one() {
 fn paths_are_relative_to_the_configuration() {
     let loaded = read("environment: lab\nmanifests: [m]\nworkloads: [{name: a, artifacts: [a.jar]}]\n", &[]).unwrap();
     assert!(loaded.config.manifests[0].is_absolute() && loaded.config.workloads[0].artifacts[0].is_absolute());
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_named_with_what_was_expected() {
+    let run = |value: &str| mistakes(&format!("environment: lab\nrun: {{concurrency: {value}}}\n"));
+    let whole = ":2:20: run.concurrency: expected a whole number from 1 to 64, got ";
+    for (value, got) in [
+        ("-1", "`-1`"),
+        ("65", "`65`"),
+        ("1.5", "`1.5`"),
+        ("99999999999999999999", "`1e+20`"),
+        ("many", "the text `many`"),
+        ("'8'", "the text `8`"),
+        ("[8]", "a list"),
+        ("{a: 8}", "a mapping"),
+        ("true", "`true`"),
+    ] {
+        let found = run(value);
+        assert!(found.ends_with(&format!("{whole}{got}")), "{value}: {found}");
+    }
+    let endpoint = |line: &str| mistakes(&format!("{DB}    {line}\n"));
+    assert!(endpoint("limit: -5").contains(":6:12: endpoints[0].limit: expected a whole number, 0 or more, got `-5`"));
+    assert!(
+        endpoint("tls: sometimes")
+            .contains("expected true or false or a mapping with the key `ca`, got the text `sometimes`")
+    );
+    assert!(endpoint("aliases:").contains("endpoints[0].aliases: expected a list, got nothing"));
+    assert!(mistakes("environment: lab\naws:\n").contains("aws: expected a mapping with the keys `accountId`,"));
+    assert!(endpoint("aliases: x").contains("endpoints[0].aliases: expected a list, got the text `x`"));
+    assert!(endpoint("username: {a: b}").contains("endpoints[0].username: expected text, got a mapping"));
+    assert!(endpoint("observer: x").contains("expected a mapping with the keys `username`, `password`, `address`"));
+}
+
+#[test]
+fn an_empty_document_or_another_one_says_what_is_wanted() {
+    for (text, got) in [("", "nothing"), ("# a comment\n", "nothing"), ("- a\n", "a list"), ("lab\n", "the text `lab`")]
+    {
+        let found = mistakes(text);
+        assert!(
+            found.contains("preflight.yaml:1:1: expected a mapping with the keys `environment`, `aws`,"),
+            "{found}"
+        );
+        assert!(found.ends_with(&format!("; got {got}; `eks-preflight init` writes one")), "{found}");
+    }
+}
+
+#[test]
+fn everything_of_the_wrong_kind_is_said_at_once() {
+    let found = mistakes("enviroment: lab\nendpoints: [{name: db, engine: mysq, limit: x}]\nrun: {limitS: 0}\n");
+    for text in [
+        ":1:1: the key `environment` is missing",
+        ":1:1: unknown key `enviroment`",
+        ":2:13: endpoints[0]: the key `address` is missing",
+        ":2:32: endpoints[0].engine: unknown value `mysq`",
+        ":2:45: endpoints[0].limit: expected a whole number, 0 or more, got the text `x`",
+        ":3:15: run.limitS: expected a whole number from 1 to 86400, got `0`",
+    ] {
+        assert!(found.contains(text), "{text} is missing in:\n{found}");
+    }
+}
+
+const CONSUMER: &str = "environment: lab\nendpoints: [{name: db, engine: mysql, address: h}]\nidempotency:\n  consumers:\n    - name: orders\n      broker: {rabbitmq: {endpoint: rabbit, queues: {ecs: a, eks: b}}}\n      message: {body: '{key}'}\n      effects: [{mysql: {endpoint: dbb, query: 'SELECT a FROM t WHERE k = :key'}}]\n";
+
+#[test]
+fn what_is_chosen_among_several_shapes_is_checked_as_the_chosen_one() {
+    let broker =
+        |text: &str| mistakes(&CONSUMER.replace("{rabbitmq: {endpoint: rabbit, queues: {ecs: a, eks: b}}}", text));
+    let found = broker("{sqs: {queues: {ecs: a}}}");
+    assert!(found.contains(":6:30: idempotency.consumers[0].broker.sqs.queues: the key `eks` is missing"), "{found}");
+    let found = broker("{rabbit: {}}");
+    assert!(
+        found.contains("unknown key `rabbit`, expected one of `rabbitmq`, `sqs`; did you mean `rabbitmq`?"),
+        "{found}"
+    );
+    assert!(broker("{}").contains("broker: expected one of the keys `rabbitmq`, `sqs`"));
+    assert!(
+        broker("x").contains("broker: expected a mapping with one of the keys `rabbitmq`, `sqs`, got the text `x`")
+    );
+}
+
+#[test]
+fn a_name_that_nothing_has_is_shown_where_it_stands_with_the_nearest() {
+    let found = mistakes(CONSUMER);
+    for text in [
+        ":6:37: idempotency.consumers[0].broker.rabbitmq.endpoint: no endpoint is called `rabbit`",
+        ":8:36: idempotency.consumers[0].effects[0].mysql.endpoint: no endpoint is called `dbb`; did you mean `db`?",
+    ] {
+        assert!(found.contains(text), "{text} is missing in:\n{found}");
+    }
+}
+
+#[test]
+fn what_a_type_refuses_by_itself_has_its_place_and_an_example() {
+    let body = mistakes(&CONSUMER.replace("'{key}'", "'{}'"));
+    assert!(body.contains(":7:23: idempotency.consumers[0].message.body: ") && body.contains("{key}"), "{body}");
+    let query = mistakes(&CONSUMER.replace("SELECT a", "DELETE"));
+    assert!(query.contains(":8:48: idempotency.consumers[0].effects[0].mysql.query: "), "{query}");
+    let target = |line: &str| {
+        mistakes(&format!(
+            "environment: lab\nload:\n  targets:\n    - name: shop\n      url: http://eks\n      served: {{header: a, eks: b, ecs: c}}\n      requests: [{{path: /}}]\n      rate: 1\n      slo: {{p50Ms: 1}}\n      {line}\n"
+        ))
+    };
+    assert_eq!(target(""), "no mistake");
+    let resolve = target("resolve: 10.0.12.34:99999");
+    assert!(
+        resolve.contains(":10:16: load.targets[0].resolve: ") && resolve.contains("for example `10.0.12.34:443`"),
+        "{resolve}"
+    );
+    let production = target("production: ftp://shop");
+    assert!(production.contains(":10:19: load.targets[0].production: expected `http://`"), "{production}");
+    let waiver =
+        mistakes("environment: lab\nwaivers: [{check: a, subject: b, owner: c, reason: d, expires: tomorrow}]\n");
+    assert!(waiver.contains(":2:64: waivers[0].expires: `tomorrow` is not an RFC 3339 time in UTC"), "{waiver}");
+}
+
+#[test]
+fn addresses_and_urls_are_checked_where_they_stand_and_accounts_in_them_not_shown() {
+    let found = mistakes(
+        "environment: lab\naws: {endpoints: {sts: sts.internal}}\nendpoints:\n  - {name: a, engine: rabbitmq, address: 'h:99999', management: 'http://app:hunter2@h', aliases: ['a b'], observer: {username: x, address: 'u:hunter2@h'}}\n",
+    );
+    for text in [
+        ":2:24: aws.endpoints.sts: expected `http://` or `https://`, a host and perhaps a port, without an account; got `sts.internal`",
+        ":4:42: endpoints[0].address: expected `host` or `host:port` with a port from 1 to 65535, got `h:99999`",
+        "endpoints[0].management: expected `http://`",
+        "endpoints[0].aliases[0]: expected `host`",
+        "endpoints[0].observer.address: expected `host`",
+    ] {
+        assert!(found.contains(text), "{text} is missing in:\n{found}");
+    }
+    assert!(!found.contains("hunter2"), "{found}");
+}
+
+#[test]
+fn a_variable_that_is_not_closed_or_no_name_is_a_mistake() {
+    let password = |text: &str| mistakes(&format!("{DB}    password: {text}\n"));
+    assert!(
+        password("${NOPE")
+            .contains(":6:15: endpoints[0].password: `${` without `}`; write `$${` for the two characters")
+    );
+    assert!(password("\"hunter2-${NOPE\"").contains("`${` without `}`"));
+    assert!(!password("${hunter2").contains("hunter2"));
+    assert!(password("${NOPE:-x}").contains("`${NOPE:-x}` names no variable"));
+    assert_eq!(password("$${NOPE"), "no mistake");
+    assert_eq!(mistakes(&format!("{DB}# in a comment: ${{NOPE\n")), "no mistake");
+}
+
+#[test]
+fn a_variable_in_a_key_and_bytes_that_are_no_text_are_mistakes() {
+    let target = "environment: lab\nload: {targets: [{name: a, url: 'http://x', served: {header: h, eks: a, ecs: b}, requests: [{path: /, headers: {'${A}': b}}], rate: 1, slo: {p50Ms: 1}}]}\n";
+    assert!(mistakes(target).contains("variables are replaced in values, not in keys"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("preflight.yaml");
+    std::fs::write(&path, b"environment: lab\nrun: \xff\n").unwrap();
+    let now = "2026-11-25T00:00:00Z".parse().unwrap();
+    let found = load(&path, HashMap::new(), now, Without::Nothing).unwrap_err().to_string();
+    assert!(found.ends_with("preflight.yaml:2:6: this is not UTF-8; expected YAML in UTF-8"), "{found}");
+}
+
+#[test]
+fn every_variable_that_is_not_set_is_named_with_its_place() {
+    let found = mistakes(&format!("{DB}    password: ${{A}}\n    username: x-${{B}}\n"));
+    assert!(found.contains(":6:15: endpoints[0].password: the variable `A` is not set\n"), "{found}");
+    assert!(found.contains(":7:15: endpoints[0].username: the variable `B` is not set"), "{found}");
+}
+
+#[test]
+fn a_variable_holds_what_its_place_needs_and_its_value_is_not_shown() {
+    let limit = |value: &str| {
+        let read = read(&format!("{DB}    limit: ${{LIMIT}}\n"), &[("LIMIT", value)]);
+        read.map(|loaded| loaded.config.endpoints[0].limit).map_err(|error| error.to_string())
+    };
+    assert_eq!(limit("5"), Ok(Some(5)));
+    for wrong in ["-5", "hunter2", ""] {
+        let found = limit(wrong).unwrap_err();
+        assert!(
+            found.ends_with(
+                ":6:12: endpoints[0].limit: expected a whole number, 0 or more, got the value of `${LIMIT}`"
+            ),
+            "{found}"
+        );
+    }
+}
+
+#[test]
+fn who_does_without_secrets_is_told_which_are_not_there() {
+    let text = format!("{DB}    password: ${{A}}\n    observer: {{username: w, password: {{file: passwrd}}}}\n");
+    let loaded = read_without(Without::Secrets, &text, &[]).unwrap();
+    let found: Vec<String> = loaded.unset.iter().map(ToString::to_string).collect();
+    assert_eq!(found[0], "6:15: endpoints[0].password: the variable `A` is not set");
+    assert!(found[1].starts_with("7:46: endpoints[0].observer.password.file: `"), "{found:?}");
+    assert!(
+        found[1].ends_with("/passwrd` is not there; expected a file with the secret; did you mean `password`?"),
+        "{found:?}"
+    );
+    let strict = read(&text, &[]).unwrap_err().to_string();
+    assert!(strict.contains("the variable `A` is not set") && strict.contains("`password`?"), "{strict}");
+    let address = text.replace("db.internal", "\"${HOST}:3306\"");
+    let refused = read_without(Without::Secrets, &address, &[]).unwrap_err().to_string();
+    assert!(refused.contains(":5:14: endpoints[0].address: the variable `HOST` is not set"), "{refused}");
+    assert!(!refused.contains("`A`"), "{refused}");
+}
+
+#[test]
+fn who_checks_what_is_written_does_without_any_variable() {
+    let text = "environment: ${A}\nmanifests: ['${B}']\nrun: {concurrency: '${C}'}\nendpoints: [{name: '${D}', engine: '${E}', address: '${F}:${G}', management: '${H}'}]\ncluster:\n  inCluster: ${I}\nload: {targets: [{name: a, url: '${J}', resolve: '${K}', served: {header: h, eks: a, ecs: b}, requests: [{path: /, headers: {a: '${L}'}}], rate: 1, slo: {p50Ms: 1}}]}\nwaivers: [{check: connections.path-admits, subject: a, owner: b, reason: c, expires: '${M}'}]\n";
+    let loaded = read_without(Without::Variables, text, &[]).unwrap();
+    let names: Vec<&str> = loaded.unset.iter().filter_map(|one| one.text.split('`').nth(1)).collect();
+    assert_eq!(names, ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M"]);
+    assert!(loaded.missing.is_empty(), "{:?}", loaded.missing);
+    let named = format!("{text}workloads: [{{name: a, uses: [{{endpoint: db}}]}}]\n");
+    assert!(read_without(Without::Variables, &named, &[]).is_ok(), "an endpoint whose name is open may be called db");
+    let named = format!("{}workloads: [{{name: '${{D}}'}}]\n", text.replace("rate: 1", "workloads: [orders], rate: 1"));
+    assert!(read_without(Without::Variables, &named, &[]).is_ok(), "and so may a workload");
+    let found = read_without(Without::Variables, &text.replace("rate: 1", "rate: 0"), &[]).unwrap_err().to_string();
+    assert!(found.contains("load.targets[0].rate: expected 0.1 to 10000, got 0"), "{found}");
+}
+
+#[test]
+fn a_secret_that_is_no_text_is_not_shown() {
+    let found = mistakes(&format!("{DB}    password: 4711471147\n"));
+    assert!(found.contains(":6:15: endpoints[0].password: expected text or a mapping with the key `file`, got a number; put it in quotes"), "{found}");
+    assert!(!found.contains("4711"), "{found}");
+}
+
+#[test]
+fn files_that_are_not_there_are_named_with_the_nearest() {
+    let text = "environment: lab\nmanifests: [passwort, .]\necs: [nope]\ncluster: {kubeconfig: kubeconfg}\nworkloads: [{name: a, artifacts: [a.jar]}]\nendpoints: [{name: db, engine: mysql, address: h, tls: {ca: ca.pem}}]\n";
+    let missing =
+        |text: &str| -> Vec<String> { read(text, &[]).unwrap().missing.iter().map(ToString::to_string).collect() };
+    let found = missing(text);
+    assert_eq!(found.len(), 5, "{found:?}");
+    assert!(
+        found[0].starts_with("2:13: manifests[0]: `") && found[0].ends_with("did you mean `password`?"),
+        "{found:?}"
+    );
+    for (index, place) in [
+        "2:13: manifests[0]",
+        "3:7: ecs[0]",
+        "4:23: cluster.kubeconfig",
+        "5:35: workloads[0].artifacts[0]",
+        "6:61: endpoints[0].tls.ca",
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert!(found[index].starts_with(place), "{place}: {found:?}");
+    }
+    let in_a_pod = missing(&text.replace("kubeconfg}", "kubeconfg, inCluster: true}"));
+    assert!(!in_a_pod.iter().any(|one| one.contains("kubeconfig")), "{in_a_pod:?}");
 }
 
 #[test]

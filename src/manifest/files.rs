@@ -19,8 +19,8 @@ pub(super) struct Files {
 
 /// Reads the configuration and what it names.
 pub(super) fn read(basis: &Basis<'_>) -> Result<Files> {
-    if let Some(secret) = basis.loaded.warnings.first() {
-        bail!("line {}: {}: it would be readable in the ConfigMap", secret.line, secret.text);
+    if let Some(secret) = basis.loaded.written_secrets.first() {
+        bail!("{}: it would be readable in the ConfigMap", basis.loaded.said(secret));
     }
     let config = Path::new(&basis.loaded.source.path);
     let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

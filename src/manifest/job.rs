@@ -194,20 +194,12 @@ pub(super) fn warn(basis: &Basis<'_>, files: &files::Files) {
         complain(&format!("warning: the Job does not have the artifacts of {}; check them outside", workload.name));
     }
     let text = files.data.values().next().and_then(Value::as_str).unwrap_or_default();
-    let variables = variables(text);
+    let variables: BTreeSet<&str> = crate::config::variable_names(text).collect();
     if !variables.is_empty() {
         let all = variables.into_iter().collect::<Vec<_>>().join(", ");
         let (name, namespace) = (&basis.names.name, &basis.names.namespace);
         complain(&format!("note: the Job needs the Secret {namespace}/{name}-secrets with {all}"));
     }
-}
-
-/// The variables that a configuration names.
-fn variables(text: &str) -> BTreeSet<&str> {
-    let parts = text.split("${").skip(1).filter_map(|rest| rest.split_once('}'));
-    let is_name =
-        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    parts.map(|(name, _)| name).filter(|name| is_name(name)).collect()
 }
 
 #[cfg(test)]
@@ -219,13 +211,5 @@ mod tests {
         assert_eq!(dashed("traffic-15"), "traffic-15");
         assert_eq!(dashed("Nach der Änderung!"), "nach-der--nderung");
         assert_eq!(dashed("€"), "phase");
-    }
-
-    #[test]
-    fn the_variables_of_a_configuration_are_named_once() {
-        assert_eq!(
-            variables("a: ${B_2}\nc: \"x ${A} ${B_2} ${} ${a-b}\"").into_iter().collect::<Vec<_>>(),
-            ["A", "B_2"]
-        );
     }
 }

@@ -13,7 +13,7 @@ pub(crate) use job::{CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION};
 
 use crate::areas::Areas;
 use crate::cli::{ManifestArgs, ManifestOf, Notation};
-use crate::config::Loaded;
+use crate::config::{Loaded, Without};
 use crate::output::{say, say_json};
 use crate::plan::{Choice, Planned};
 use crate::run::{configuration, inventory};
@@ -46,7 +46,7 @@ struct Names {
 
 /// Prints one kind of manifest.
 pub(crate) fn manifest(args: &ManifestArgs) -> Result<ExitCode> {
-    let loaded = configuration(&args.config.config)?;
+    let loaded = configuration(&args.config.config, Without::Secrets)?;
     let choice =
         Choice { to: args.choice.to.clone(), only: args.choice.only.clone(), consent: args.choice.consent.clone() };
     let names = Names {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config;
+use crate::config::{self, Mistake, Without};
 use crate::generated::assert_current;
 use preflight_core::Permission;
 use std::collections::{BTreeSet, HashMap};
@@ -10,8 +10,8 @@ const EXAMPLE: &str = "deploy/example/preflight.yaml";
 const CONSENT: &[&str] = &["orders", "shop"];
 
 fn example() -> Loaded {
-    let variables = HashMap::from([("ORDERS_DB_PASSWORD".to_owned(), "x".to_owned())]);
-    config::load(Path::new(EXAMPLE), variables, "2026-11-25T00:00:00Z".parse().unwrap()).unwrap()
+    let now = "2026-11-25T00:00:00Z".parse().unwrap();
+    config::load(Path::new(EXAMPLE), HashMap::new(), now, Without::Secrets).unwrap()
 }
 
 fn names() -> Names {
@@ -99,10 +99,10 @@ fn a_role_is_in_each_namespace_and_names_its_objects() {
 #[test]
 fn a_secret_that_is_written_down_is_not_put_into_a_config_map() {
     let mut loaded = example();
-    loaded.warnings.push(config::Mistake { line: 3, column: 1, text: "password is written down here".to_owned() });
+    loaded.written_secrets.push(Mistake::new((3, 1), "", "password is written down here"));
     let choice = Choice { to: "traffic-1".to_owned(), ..Choice::default() };
     let error = documents(ManifestOf::Job, &loaded, &choice, &names()).unwrap_err().to_string();
-    assert!(error.contains("line 3") && error.contains("ConfigMap"), "{error}");
+    assert!(error.contains("preflight.yaml:3:1: password") && error.contains("ConfigMap"), "{error}");
 }
 
 #[test]

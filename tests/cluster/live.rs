@@ -59,7 +59,7 @@ pub(crate) fn live<T: Future<Output = ()> + Send + 'static>(test: impl FnOnce(Ar
 }
 
 /// An environment variable that names something to test with; says that the test is skipped where it is not set.
-fn setting(name: &str) -> Option<String> {
+pub(crate) fn setting(name: &str) -> Option<String> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty());
     if value.is_none() {
         let test = std::thread::current().name().unwrap_or_default().to_owned();

@@ -9,9 +9,11 @@
 
 mod accounts;
 mod health;
+mod jobs;
 mod live;
 mod manifests;
 mod pods;
+mod shop;
 mod tokens;
 #[allow(dead_code, reason = "the other tests of the program use the rest of it")]
 #[path = "../it/tool.rs"]

@@ -3,7 +3,7 @@
 use crate::tool::{Ran, World, command};
 
 /// A configuration whose only target is a port where nobody listens.
-const NOWHERE: &str =
+pub(crate) const NOWHERE: &str =
     "environment: test\nendpoints: [{name: cache, engine: redis, address: '127.0.0.1:1', password: hunter2}]\n";
 
 #[test]
@@ -53,7 +53,10 @@ fn usage_and_configuration_errors_exit_2_and_write_nothing() {
     world.write("preflight.yaml", NOWHERE);
     says(world.tool(&["run", "--to", "trafic-1"]), "traffic-1");
     says(world.tool(&["run", "--to", "deployed", "--only", "irsa.*"]), "nothing in the plan fits");
-    says(world.tool(&["run", "--to", "deployed", "--consent", "cash"]), "--consent cash");
+    says(
+        world.tool(&["run", "--to", "deployed", "--consent", "cash"]),
+        "--consent cash: no check that is planned needs consent",
+    );
     says(world.tool(&["run", "--to", "deployed", "--output", "pdf"]), "pdf");
     says(world.tool(&["explain", "irsa.trust"]), "irsa.trust-allows");
     assert!(!world.path("preflight-report.json").exists());
@@ -78,6 +81,44 @@ fn a_plan_touches_nothing_and_names_targets_permissions_and_digest() {
     world.tool(&["run", "--to", "deployed"]);
     assert_eq!(plan["sha256"], world.report()["plan"]["sha256"], "the approved digest is that of the run");
     assert!(!world.path(".eks-preflight").exists());
+}
+
+/// A consumer and a domain that are written to, and a cache that is not.
+const WRITTEN_TO: &str = "environment: test
+endpoints: [{name: cache, engine: redis, address: '127.0.0.1:1'}, {name: rabbit, engine: rabbitmq, address: '127.0.0.1:1', management: 'http://127.0.0.1:1'}]
+idempotency:
+  consumers:
+    - name: orders
+      broker: {rabbitmq: {endpoint: rabbit, queues: {ecs: a, eks: b}}}
+      message: {body: '{key}'}
+      effects: [{redis: {endpoint: cache, keys: ['order:{key}']}}]
+load:
+  targets:
+    - name: shop
+      url: http://127.0.0.1:1
+      served: {header: h, eks: a, ecs: b}
+      requests: [{path: /}]
+      rate: 1
+      slo: {p50Ms: 1}
+";
+
+#[test]
+fn what_can_be_consented_to_is_exactly_what_is_planned_and_needs_it() {
+    let world = World::new(WRITTEN_TO);
+    let plan = world.tool(&["plan", "--to", "traffic-1"]);
+    assert!(plan.out.contains("\nwhat can be consented to:\n  --consent orders\n  --consent shop\n\n"), "{plan:?}");
+    let consent = |arguments: &[&str]| {
+        let ran = world.tool(&[&["plan", "--to", "traffic-1", "--output", "json"], arguments].concat());
+        ran.json()["consent"].clone()
+    };
+    assert_eq!(consent(&[]), serde_json::json!(["orders", "shop"]));
+    assert_eq!(consent(&["--only", "idempotency.*"]), serde_json::json!(["orders"]));
+    assert_eq!(consent(&["--only", "connections.*"]), serde_json::json!([]));
+    let unknown = world.tool(&["plan", "--to", "traffic-1", "--consent", "order"]);
+    let text = "what can be consented to: orders, shop; did you mean `orders`?";
+    assert!(unknown.code == 2 && unknown.err.contains(text), "{unknown:?}");
+    let nothing = World::new(NOWHERE).tool(&["plan", "--to", "traffic-1"]);
+    assert!(!nothing.out.contains("consent"), "{nothing:?}");
 }
 
 #[test]
@@ -119,38 +160,9 @@ fn schemas_completions_and_the_manual_are_printed() {
 }
 
 #[test]
-fn a_starter_configuration_passes_lint_and_is_never_written_over_another() {
-    let world = World::new("mine");
-    world.write(
-        "manifests/orders.yaml",
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: orders, namespace: shop}\nspec:\n  template:\n    spec:\n      containers:\n        - {name: app, image: orders:1, env: [{name: DATABASE_URL, value: 'mysql://app@db.internal/shop'}]}\n",
-    );
-    let kept = world.tool(&["init", "--manifests", "manifests"]);
-    assert!(kept.code == 2 && kept.err.contains("kept"), "{kept:?}");
-    assert_eq!(std::fs::read_to_string(world.path("preflight.yaml")).unwrap(), "mine");
-    let written = world.tool(&["init", "--manifests", "manifests", "--config", "new.yaml"]);
-    assert_eq!(written.code, 0, "{written:?}");
-    let text = std::fs::read_to_string(world.path("new.yaml")).unwrap();
-    for part in ["shop/Deployment/orders", "engine: mysql", "db.internal:3306", "manifests/orders.yaml:"] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    let linted = world.tool(&["lint", "--config", "new.yaml"]);
-    assert!(linted.code == 0 && linted.out.is_empty(), "{linted:?}");
-}
-
-#[test]
 fn cleanup_without_a_journal_has_nothing_to_do() {
     let ran = World::new(NOWHERE).tool(&["cleanup"]);
     assert!(ran.code == 0 && ran.err.contains("nothing to remove"), "{ran:?}");
-}
-
-#[test]
-fn a_doctor_names_each_gap() {
-    let ran = World::new(NOWHERE).tool(&["doctor", "--output", "json"]);
-    assert_eq!(ran.code, 10, "{ran:?}");
-    let found = ran.json();
-    let cache = found.as_array().unwrap().iter().find(|one| one["what"].as_str().unwrap().contains("cache")).unwrap();
-    assert!(cache["problem"].as_str().unwrap().contains("refused"), "{cache}");
 }
 
 #[test]

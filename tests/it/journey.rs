@@ -249,11 +249,16 @@ fn what_is_down_is_never_passed_and_everything_down_is_exit_20() {
     }
     assert!(with(&report, "pass").contains("connections.path-admits (cache)"), "{}", ran.out);
 
+    let doctor = turn.tool(&["doctor", "--output", "json"]);
+    let gaps = crate::doctor::gaps(&doctor);
+    assert!(gaps.keys().any(|what| what.contains("orders-db") && what.ends_with("logging in as `app`")), "{gaps:#?}");
+    assert!(!gaps.keys().any(|what| what.contains("cache")), "{gaps:#?}");
+
     for server in Server::ALL {
         turn.stop(server);
     }
     let nothing = turn.tool(&["run", "--to", "traffic-1"]);
     assert_eq!(nothing.code, 20, "{nothing:?}");
     assert_eq!(turn.report()["summary"]["verdict"], "inconclusive");
-    turn.leaves_nothing(&[&ran, &nothing]);
+    turn.leaves_nothing(&[&ran, &doctor, &nothing]);
 }

@@ -116,6 +116,18 @@ impl Turn<'_> {
         Ran::of(self.command(arguments).output().unwrap())
     }
 
+    /// The same with some variables otherwise, or not there.
+    pub(crate) fn tool_with(&self, arguments: &[&str], variables: &[(&str, Option<&str>)]) -> Ran {
+        let mut command = self.command(arguments);
+        for (name, value) in variables {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Ran::of(command.output().unwrap())
+    }
+
     /// Starts the program and leaves it running.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);

@@ -4,9 +4,12 @@
 
 mod commands;
 mod delivery;
+mod doctor;
 mod html;
+mod init;
 mod journey;
 mod lab;
+mod lint;
 mod manifest;
 mod rights;
 mod routes;

@@ -121,6 +121,20 @@ fn each_missing_right_leaves_exactly_those_open_that_need_it() {
 }
 
 #[test]
+fn a_doctor_names_each_missing_right_and_how_to_get_it() {
+    let shop = Shop::that_denies(&[AccessRule::new("create", "", "serviceaccounts/token").namespace("billing")]);
+    let gaps = crate::doctor::gaps(&shop.world.tool(&["doctor", "--output", "json"]));
+    assert_eq!(
+        gaps.keys().collect::<Vec<_>>(),
+        ["cluster lab: create serviceaccounts/token payments in the namespace billing"]
+    );
+    assert!(gaps.values().all(|problem| problem.contains("manifest rbac")), "{gaps:?}");
+    shop.double.handle().change_faults(|faults| faults.kubernetes.server_errors = 1_000);
+    let gaps = crate::doctor::gaps(&shop.world.tool(&["doctor", "--output", "json"]));
+    assert!(gaps["cluster lab"].contains("kubeconfig"), "{gaps:?}");
+}
+
+#[test]
 fn where_the_question_is_not_answered_the_checks_say_what_they_meet() {
     let shop = Shop::that_denies(&[]);
     shop.double.handle().change_faults(|faults| faults.kubernetes.server_errors = 1_000);

@@ -5,8 +5,9 @@ use crate::headroom::{Contributor, Instances, Side};
 use crate::pools::{self, Pool, Reference};
 use crate::processes::processes;
 use crate::settings::{Endpoint, Engine, Use};
+use crate::unseen::{self, Unread, is_of_another_engine};
 use crate::variables::{Variable, normalised};
-use preflight_cluster::EnvVar;
+use std::collections::BTreeMap;
 
 /// One workload on one side, as far as connections are concerned.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub(crate) struct Deployed {
     pub side: Side,
     /// How many there are; or why that cannot be told.
     pub instances: Result<Instances, String>,
+    /// Why there may be more than that, if there may.
+    pub more: Option<String>,
     /// Where it is written.
     pub at: String,
     pub containers: Vec<Container>,
@@ -26,6 +29,10 @@ pub(crate) struct Deployed {
 pub(crate) struct Container {
     pub variables: Vec<Variable>,
     pub arguments: Vec<Variable>,
+    /// The configuration files that can be read: their names and texts.
+    pub files: Vec<Variable>,
+    /// The variables and files that cannot.
+    pub unread: Vec<Unread>,
 }
 
 /// The demand on one endpoint.
@@ -34,63 +41,86 @@ pub(crate) struct Demand {
     pub contributors: Vec<Contributor>,
     /// Whose share cannot be told, and why. As long as there is any, the contributors are a lower bound.
     pub unclear: Vec<String>,
+    /// Who is taken not to use the endpoint only because nothing is seen of it.
+    pub unseen: Vec<String>,
+    /// What the settings say although it looks otherwise.
+    pub notes: Vec<String>,
 }
 
 /// Adds up who connects to the server of `endpoint`. `endpoints` are all of them, `uses` what the settings say by
-/// workload. Another endpoint with the same address is another name for the same limits, so what uses it counts as well.
+/// workload, which is complete for those that are there. Another endpoint with the same address is another name for the
+/// same limits, so what uses it counts as well.
 pub(crate) fn demand(
     endpoint: &Endpoint,
     endpoints: &[Endpoint],
     deployed: &[Deployed],
-    uses: &[(String, Use)],
+    uses: &BTreeMap<String, Vec<Use>>,
 ) -> Demand {
     let server = Server::of(endpoint, endpoints);
     let mut demand = Demand::default();
-    let mut sides = vec![];
+    let (mut seen, mut unseen) = (vec![], vec![]);
     for workload in deployed {
-        let own_uses: Vec<&Use> =
-            uses.iter().filter(|(name, _)| *name == workload.workload).map(|(_, one)| one).collect();
-        let declared = own_uses.iter().copied().filter(|one| server.same.contains(&one.endpoint.as_str())).collect();
-        let is_explained = own_uses.iter().any(|one| server.of_engine.contains(&one.endpoint.as_str()));
-        let known = demand.clone();
+        let told = uses.get(&workload.workload);
+        let is_declared = |one: &&Use| server.same.contains(&one.endpoint.as_str());
+        let declared: Vec<&Use> = told.into_iter().flatten().filter(is_declared).collect();
+        let is_declared = !declared.is_empty();
         let mut share = Share { server: &server, workload, declared, demand: &mut demand };
-        let mut found = false;
+        let mut is_named = false;
         for container in &workload.containers {
-            found |= share.of_container(container);
+            is_named |= share.of_container(container);
         }
-        if !found {
+        if !is_named {
             share.of_declaration();
         }
-        if !is_explained {
-            share.of_secrets();
-            if !found {
-                share.of_hosts_without_a_port();
-            }
+        let is_seen = is_named || is_declared;
+        let is_doubtful = told.is_none() && share.of_the_unseen(is_named);
+        if is_seen {
+            seen.push(workload);
+        } else if told.is_some() {
+            share.of_denial();
+        } else if !is_doubtful {
+            unseen.push(workload);
         }
-        if !found && own_uses.is_empty() {
-            share.of_unknown_names();
-        }
-        let is_elsewhere = is_explained || workload.containers.iter().any(|container| server.has_rival_in(container));
-        sides.push((workload, demand != known, is_elsewhere));
     }
-    demand.unclear.extend(one_sided(endpoint, &sides));
+    for workload in unseen {
+        match one_sided(&server, workload, &seen) {
+            Some(why) => demand.unclear.push(why),
+            None => demand.unseen.push(title(workload)),
+        }
+    }
+    demand.unclear.extend(growing(&seen));
     demand
 }
 
-/// Workloads that use the endpoint on one side, while nothing is seen of it on the other: an alias is missing there, or it
-/// was forgotten.
-fn one_sided(endpoint: &Endpoint, sides: &[(&Deployed, bool, bool)]) -> Vec<String> {
-    let missing = sides.iter().filter(|(_, is_seen, is_elsewhere)| !is_seen && !is_elsewhere).filter_map(|(one, ..)| {
-        let twin = sides.iter().find(|(twin, is_seen, _)| *is_seen && twin.workload == one.workload)?.0;
-        (twin.side != one.side).then(|| {
-            format!(
-                "{} ({}): nothing at {} names {}, which {} ({}) uses; add the address that it uses to `aliases`, or say \
-                 with `uses` what it connects to",
-                one.workload, one.side, one.at, endpoint.name, twin.workload, twin.side
-            )
-        })
-    });
-    missing.collect()
+/// Workloads that count, and of which there may be more.
+fn growing(seen: &[&Deployed]) -> Vec<String> {
+    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for one in seen {
+        if let Some(why) = &one.more {
+            by_reason.entry(why).or_default().push(title(one));
+        }
+    }
+    by_reason.into_iter().map(|(why, titles)| format!("{}: {why}", titles.join(", "))).collect()
+}
+
+fn title(workload: &Deployed) -> String {
+    format!("{} ({})", workload.workload, workload.side)
+}
+
+/// That a workload uses the endpoint on one side, while nothing is seen of it on the other: an alias is missing there, or
+/// it was forgotten. Not where it names another server of the engine.
+fn one_sided(server: &Server<'_>, one: &Deployed, seen: &[&Deployed]) -> Option<String> {
+    let twin = seen.iter().find(|twin| twin.workload == one.workload && twin.side != one.side)?;
+    (!one.containers.iter().any(|container| server.has_rival_in(container))).then(|| {
+        format!(
+            "{}: nothing at {} names {}, which {} uses; add the address that it uses to `aliases`, or say with `uses` what \
+             it connects to",
+            title(one),
+            one.at,
+            server.endpoint.name,
+            title(twin)
+        )
+    })
 }
 
 /// One server among those of its engine.
@@ -100,25 +130,26 @@ struct Server<'a> {
     same: Vec<&'a str>,
     /// The spellings of all of these.
     names: Vec<Names>,
-    /// Those of other servers.
+    /// Those of other servers of the engine.
     rivals: Vec<Names>,
-    /// The names of every endpoint of the engine.
-    of_engine: Vec<&'a str>,
+    /// Those of every endpoint of another engine.
+    strangers: Vec<(Engine, Names)>,
 }
 
 impl<'a> Server<'a> {
     fn of(endpoint: &'a Endpoint, endpoints: &'a [Endpoint]) -> Self {
         let own = Names::of(endpoint);
-        let of_engine = endpoints.iter().filter(|other| other.engine == endpoint.engine);
+        let (of_engine, strangers): (Vec<&Endpoint>, Vec<&Endpoint>) =
+            endpoints.iter().partition(|other| other.engine == endpoint.engine);
         let (same, others): (Vec<&Endpoint>, Vec<&Endpoint>) = of_engine
-            .clone()
+            .into_iter()
             .partition(|other| other.name == endpoint.name || Names::of(other).share_an_address_with(&own));
         Self {
             endpoint,
             same: same.iter().map(|one| one.name.as_str()).collect(),
             names: same.into_iter().map(Names::of).collect(),
             rivals: others.into_iter().map(Names::of).collect(),
-            of_engine: of_engine.map(|one| one.name.as_str()).collect(),
+            strangers: strangers.into_iter().map(|one| (one.engine, Names::of(one))).collect(),
         }
     }
 
@@ -137,7 +168,18 @@ impl<'a> Server<'a> {
     fn has_rival_in(&self, container: &Container) -> bool {
         !self.rivals_in(&container.variables).is_empty()
     }
+
+    /// Whether a container names an endpoint of another engine.
+    fn has_stranger_in(&self, container: &Container) -> bool {
+        let variables = &container.variables;
+        self.strangers
+            .iter()
+            .any(|(engine, names)| variables.iter().any(|variable| mentions(*engine, names, variable, variables)))
+    }
 }
+
+/// Why an endpoint may be used, before its name, and what to do.
+type Doubt = (String, &'static str);
 
 /// The share of one workload on one side.
 struct Share<'a> {
@@ -180,7 +222,7 @@ impl Share<'_> {
 
     fn processes(&mut self, container: &Container) -> u64 {
         processes(&container.variables, &container.arguments).unwrap_or_else(|why| {
-            let text = format!("{}: {why}, so the number of its processes is not known", self.title());
+            let text = format!("{}: {why}, so the number of its processes is not known", title(self.workload));
             self.demand.unclear.push(text);
             1
         })
@@ -210,57 +252,72 @@ impl Share<'_> {
         }
     }
 
-    /// Addresses that stand in secrets might be this endpoint's.
-    fn of_secrets(&mut self) {
-        let engine = self.server.endpoint.engine;
-        let hidden = self.variables().find(|variable| {
-            let name = normalised(&variable.name);
-            variable.value.is_none() && pools::source_of(&variable.name) != name && may_be_for(engine, &name)
-        });
-        if let Some(Variable { name, at, .. }) = hidden.cloned() {
-            let what = format!("{name} at {at} is not written down and may be the address of");
-            self.unclear(&what, "say so with `uses`");
+    /// Whether the endpoint may be used beyond what is seen. Whoever names it already may hide a second address.
+    fn of_the_unseen(&mut self, is_named: bool) -> bool {
+        let mut doubt = self.hidden_address();
+        if !is_named {
+            doubt = doubt.or_else(|| self.host_without_a_port()).or_else(|| self.file_with_the_address());
+            doubt = doubt.or_else(|| {
+                let engine = self.server.endpoint.engine;
+                unseen::suspicion(engine, self.workload, || self.names_any()).map(|what| (what, unseen::FIX))
+            });
+        }
+        let said = doubt.map(|(what, fix)| format!("{what} {}; {fix}", self.server.endpoint.name));
+        self.demand.unclear.extend(said.iter().map(|said| format!("{}: {said}", title(self.workload))));
+        said.is_some()
+    }
+
+    /// The settings say that the endpoint is not used, and whoever reads of a pass may want to look at it again.
+    fn of_denial(&mut self) {
+        if let Some((what, _)) = self.hidden_address().or_else(|| self.file_with_the_address()) {
+            let (workload, endpoint) = (title(self.workload), &self.server.endpoint.name);
+            self.demand.notes.push(format!("{workload}: {what} {endpoint}; `uses` says that it is not used"));
         }
     }
 
-    /// So might a host whose port is written nowhere.
-    fn of_hosts_without_a_port(&mut self) {
+    /// An address in a secret.
+    fn hidden_address(&self) -> Option<Doubt> {
+        let engine = self.server.endpoint.engine;
+        let mut hidden = self.variables().filter(|variable| variable.value.is_none());
+        let Variable { name, at, .. } = hidden.find(|variable| unseen::is_address_for(engine, &variable.name))?;
+        Some((format!("{name} at {at} is not written down and may be the address of"), "say so with `uses`"))
+    }
+
+    /// A host whose port is written nowhere.
+    fn host_without_a_port(&self) -> Option<Doubt> {
         let engine = self.server.endpoint.engine;
         let all: Vec<Variable> = self.variables().cloned().collect();
-        let host = all.iter().find(|variable| {
+        let is_it = |variable: &&Variable| {
             let beside = || port_beside(variable, &all);
             let is_named = |names: &Names| variable.value.as_ref().is_some_and(|value| names.may_be_in(value, beside));
             let is_rival = |rival: &Names| mentions(engine, rival, variable, &all);
             !is_of_another_engine(engine, &variable.name)
                 && self.server.names.iter().any(is_named)
                 && !self.server.rivals.iter().any(is_rival)
-        });
-        if let Some(Variable { name, at, .. }) = host {
-            let what = format!("{name} at {at} names the host without a port and may mean");
-            self.unclear(&what, "add the port, the host to `aliases`, or say with `uses` what it connects to");
-        }
+        };
+        let Variable { name, at, .. } = all.iter().find(is_it)?;
+        let fix = "add the port, the host to `aliases`, or say with `uses` what it connects to";
+        Some((format!("{name} at {at} names the host without a port and may mean"), fix))
     }
 
-    /// Variables whose very names are not here might hold this endpoint's address, unless the settings say what the
-    /// workload uses.
-    fn of_unknown_names(&mut self) {
-        let any = self.variables().find(|variable| variable.name.ends_with(EnvVar::ANY)).cloned();
-        if let Some(variable) = any {
-            let what =
-                format!("the names of the variables from {} are not known, and one may be the address of", variable.at);
-            let fix = "add their source (of a Secret, the names of its keys are enough), or say with `uses` what the \
-                       workload connects to";
-            self.unclear(&what, fix);
-        }
+    /// A mounted file that names the endpoint: it is used, and how much is not told.
+    fn file_with_the_address(&self) -> Option<Doubt> {
+        let mut files = self.workload.containers.iter().flat_map(|container| &container.files);
+        let Variable { name, at, .. } = files.find(|file| self.server.is_named_by(file, &[]))?;
+        let fix = "say with `uses` how many connections one process opens to it";
+        Some((format!("the file {name} at {at} names"), fix))
+    }
+
+    /// Whether the workload names any endpoint.
+    fn names_any(&self) -> bool {
+        self.workload
+            .containers
+            .iter()
+            .any(|container| self.server.has_rival_in(container) || self.server.has_stranger_in(container))
     }
 
     fn variables(&self) -> impl Iterator<Item = &'_ Variable> {
         self.workload.containers.iter().flat_map(|container| &container.variables)
-    }
-
-    fn unclear(&mut self, what: &str, fix: &str) {
-        let text = format!("{}: {what} {}; {fix}", self.title(), self.server.endpoint.name);
-        self.demand.unclear.push(text);
     }
 
     fn add(&mut self, (pool, declared): (Pool, Option<u64>), processes: u64, account: Option<String>, at: &str) {
@@ -273,7 +330,7 @@ impl Share<'_> {
                 (size, format!("assumed default of {client}; used at {at}"), true)
             }
             (Pool::Unbounded { why } | Pool::Unreadable { why }, None) => {
-                self.demand.unclear.push(format!("{}: {why}; give the size with `uses`", self.title()));
+                self.demand.unclear.push(format!("{}: {why}; give the size with `uses`", title(self.workload)));
                 return;
             }
         };
@@ -288,12 +345,8 @@ impl Share<'_> {
                 assumed,
                 account,
             }),
-            Err(why) => self.demand.unclear.push(format!("{}: {why}", self.title())),
+            Err(why) => self.demand.unclear.push(format!("{}: {why}", title(self.workload))),
         }
-    }
-
-    fn title(&self) -> String {
-        format!("{} ({})", self.workload.workload, self.workload.side)
     }
 }
 
@@ -335,28 +388,6 @@ fn account_of(reference: &Reference<'_>, variables: &[Variable]) -> Option<Strin
 /// Names hosts that are reached directly, and no connection.
 const NO_PROXY: &str = "noproxy";
 
-/// Databases that are none of MySQL's.
-const OTHER_DATABASES: &[&str] = &["mongo", "dynamo", "influx", "couch", "documentdb", "postgres", "elastic"];
-
-/// Whether a variable of this normalised name could hold an address of such a server.
-fn may_be_for(engine: Engine, name: &str) -> bool {
-    let words: &[&str] = match engine {
-        Engine::MySql if OTHER_DATABASES.iter().any(|other| name.contains(other)) => &[],
-        Engine::MySql => &["datasource", "database", "mysql", "mariadb", "aurora", "jdbc", "db"],
-        Engine::Redis => &["redis", "valkey", "cache"],
-        Engine::RabbitMq => &["rabbit", "amqp"],
-        Engine::ActiveMq => &["activemq", "jms", "brokerurl", "stomp"],
-    };
-    words.iter().any(|word| name.contains(word))
-}
-
-/// Whether a variable is one of another kind of server by its name.
-fn is_of_another_engine(engine: Engine, name: &str) -> bool {
-    let name = normalised(name);
-    let all = [Engine::MySql, Engine::Redis, Engine::RabbitMq, Engine::ActiveMq];
-    !may_be_for(engine, &name) && all.into_iter().any(|other| may_be_for(other, &name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,31 +408,59 @@ mod tests {
                 at: format!("{workload}.yaml:1"),
             })
             .collect();
+        let unread = variables.iter().filter(|one| one.value.is_none()).map(|one| Unread {
+            name: one.name.clone(),
+            is_file: false,
+            why: "key k of Secret s".to_owned(),
+            at: one.at.clone(),
+        });
+        let container =
+            Container { unread: unread.collect(), variables: expand(&variables, &[]), ..Container::default() };
         Deployed {
             workload: workload.to_owned(),
             side,
             instances: Ok(Instances { steady: 2, rollout: 4, worst: 5 }),
+            more: None,
             at: format!("{workload}.yaml"),
-            containers: vec![Container { variables: expand(&variables, &[]), arguments: vec![] }],
+            containers: vec![container],
         }
     }
 
     const URL: (&str, Option<&str>) = ("SPRING_DATASOURCE_URL", Some("jdbc:mysql://db.internal:3306/shop"));
     const POOL: (&str, Option<&str>) = ("SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", Some("20"));
 
-    fn of(endpoints: &[Endpoint], deployed: &[Deployed], uses: &[(String, Use)]) -> Demand {
+    type Uses = BTreeMap<String, Vec<Use>>;
+
+    fn of(endpoints: &[Endpoint], deployed: &[Deployed], uses: &Uses) -> Demand {
         demand(&endpoints[0], endpoints, deployed, uses)
     }
 
-    fn uses(workload: &str, endpoint: &str, pool: Option<u64>) -> Vec<(String, Use)> {
-        vec![(workload.to_owned(), Use { endpoint: endpoint.to_owned(), pool })]
+    /// The demand without `uses`.
+    fn seen(endpoints: &[Endpoint], deployed: &[Deployed]) -> Demand {
+        of(endpoints, deployed, &Uses::new())
+    }
+
+    fn uses(workload: &str, endpoint: &str, pool: Option<u64>) -> Uses {
+        Uses::from([(workload.to_owned(), vec![Use { endpoint: endpoint.to_owned(), pool }])])
+    }
+
+    /// `orders` uses no endpoint.
+    fn nothing() -> Uses {
+        Uses::from([("orders".to_owned(), vec![])])
+    }
+
+    /// Nobody counts, and these are not seen.
+    #[track_caller]
+    fn unseen(found: &Demand, titles: &[&str]) {
+        assert!(found.contributors.is_empty() && found.unclear.is_empty(), "{found:?}");
+        assert_eq!(found.unseen, titles);
     }
 
     #[test]
     fn both_sides_count() {
         let db = [endpoint("db", "mysql", "db.internal")];
         let both = [deployed("orders", Side::Ecs, &[URL, POOL]), deployed("orders", Side::Eks, &[URL])];
-        let found = of(&db, &both, &[]);
+        let found = of(&db, &both, &Uses::new());
         assert_eq!(found.unclear, Vec::<String>::new());
         let sizes: Vec<_> = found.contributors.iter().map(|one| (one.side, one.pool, one.assumed)).collect();
         assert_eq!(sizes, [(Side::Ecs, 20, false), (Side::Eks, 10, true)]);
@@ -409,9 +468,10 @@ mod tests {
     }
 
     #[test]
-    fn a_workload_that_does_not_name_the_endpoint_does_not_count() {
+    fn a_workload_that_does_not_name_the_endpoint_does_not_count_and_is_named() {
         let db = [endpoint("db", "mysql", "other.internal")];
-        assert_eq!(of(&db, &[deployed("orders", Side::Eks, &[URL, POOL])], &[]), Demand::default());
+        unseen(&seen(&db, &[deployed("orders", Side::Eks, &[URL, POOL])]), &["orders (eks)"]);
+        unseen(&of(&db, &[deployed("orders", Side::Eks, &[])], &nothing()), &[]);
     }
 
     #[test]
@@ -419,10 +479,10 @@ mod tests {
         let servers = [endpoint("a", "mysql", "127.0.0.1:3307"), endpoint("b", "mysql", "127.0.0.1:3308")];
         let variables = [("DB_HOST", Some("127.0.0.1")), ("DB_PORT", Some("3307"))];
         let orders = [deployed("orders", Side::Eks, &variables)];
-        assert_eq!(of(&servers, &orders, &[]).contributors.len(), 1);
-        assert_eq!(demand(&servers[1], &servers, &orders, &[]), Demand::default());
+        assert_eq!(seen(&servers, &orders).contributors.len(), 1);
+        unseen(&demand(&servers[1], &servers, &orders, &Uses::new()), &["orders (eks)"]);
         let usual = [endpoint("c", "mysql", "127.0.0.1:3306")];
-        assert_eq!(of(&usual, &orders, &[]), Demand::default());
+        unseen(&seen(&usual, &orders), &["orders (eks)"]);
     }
 
     #[test]
@@ -434,7 +494,7 @@ mod tests {
             ("REPORT_DATASOURCE_URL", URL.1),
             ("REPORT_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", Some("2")),
         ];
-        let found = of(&db, &[deployed("orders", Side::Eks, &variables)], &[]);
+        let found = seen(&db, &[deployed("orders", Side::Eks, &variables)]);
         assert_eq!(found.contributors.iter().map(|one| one.pool).collect::<Vec<_>>(), [5, 2]);
     }
 
@@ -458,7 +518,7 @@ mod tests {
     fn a_pool_without_a_bound_is_unclear_until_the_settings_bound_it() {
         let db = [endpoint("db", "mysql", "db.internal")];
         let go = [deployed("orders", Side::Eks, &[("DSN", Some("app:pw@tcp(db.internal:3306)/shop"))])];
-        let found = of(&db, &go, &[]);
+        let found = seen(&db, &go);
         assert!(found.contributors.is_empty() && found.unclear[0].contains("SetMaxOpenConns"));
         let found = of(&db, &go, &uses("orders", "db", Some(7)));
         assert_eq!((found.contributors[0].pool, found.contributors[0].account.as_deref()), (7, Some("app")));
@@ -468,22 +528,100 @@ mod tests {
     fn an_address_in_a_secret_might_be_this_one() {
         let db = [endpoint("db", "mysql", "db.internal")];
         let hidden = [deployed("orders", Side::Eks, &[("DATABASE_URL", None), ("DATABASE_PASSWORD", None)])];
-        let found = of(&db, &hidden, &[]);
+        let found = seen(&db, &hidden);
         assert!(found.contributors.is_empty() && found.unclear[0].contains("DATABASE_URL"));
         assert_eq!(of(&db, &hidden, &uses("orders", "db", Some(7))).unclear, Vec::<String>::new());
         let cache = [endpoint("cache", "redis", "cache.internal")];
-        assert_eq!(of(&cache, &hidden, &[]), Demand::default());
+        unseen(&seen(&cache, &hidden), &["orders (eks)"]);
     }
 
     #[test]
     fn a_workload_that_names_an_endpoint_may_hide_a_second_address_of_it() {
         let db = [endpoint("db", "mysql", "db.internal")];
         let both = [deployed("orders", Side::Eks, &[URL, POOL, ("REPORT_DATABASE_URL", None)])];
-        let found = of(&db, &both, &[]);
+        let found = seen(&db, &both);
         assert!(found.contributors.len() == 1 && found.unclear[0].contains("REPORT_DATABASE_URL"));
         assert_eq!(of(&db, &both, &uses("orders", "db", None)).unclear, Vec::<String>::new());
         let other = [deployed("orders", Side::Eks, &[URL, POOL, ("MONGODB_URI", None)])];
-        assert_eq!(of(&db, &other, &[]).unclear, Vec::<String>::new());
+        assert_eq!(seen(&db, &other).unclear, Vec::<String>::new());
+    }
+
+    #[test]
+    fn whoever_has_something_that_cannot_be_read_may_use_the_endpoint_until_the_settings_say() {
+        let db = [endpoint("db", "mysql", "db.internal"), endpoint("cache", "redis", "cache.internal")];
+        let hidden = [deployed("orders", Side::Eks, &[("REDIS_HOST", Some("cache.internal")), ("APP_CONFIG", None)])];
+        let found = seen(&db, &hidden);
+        assert_eq!(
+            found.unclear,
+            [
+                "orders (eks): APP_CONFIG at orders.yaml:1 cannot be read (key k of Secret s) and may hold the address of db; \
+                 add it to the files (of a Secret, the names of its keys are enough), or say with `uses` all that the \
+                 workload connects to (`uses: []`: to no endpoint)"
+            ]
+        );
+        assert!(found.contributors.is_empty() && found.unseen.is_empty());
+        unseen(&of(&db, &hidden, &nothing()), &[]);
+        unseen(&of(&db, &hidden, &uses("orders", "cache", None)), &[]);
+        assert_eq!(of(&db, &hidden, &uses("orders", "db", Some(3))).contributors[0].pool, 3);
+        // Another workload's `uses` says nothing about this one.
+        assert_eq!(of(&db, &hidden, &uses("billing", "db", None)).unclear.len(), 1);
+        // Whoever names the endpoint counts already.
+        let named = [deployed("orders", Side::Eks, &[URL, POOL, ("APP_CONFIG", None)])];
+        assert_eq!(seen(&db, &named).unclear, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_side_that_may_use_the_endpoint_is_no_use_that_the_other_side_must_show() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let both = [deployed("orders", Side::Ecs, &[("APP_CONFIG", None)]), deployed("orders", Side::Eks, &[])];
+        let found = seen(&db, &both);
+        assert!(found.unclear.len() == 1 && found.unclear[0].contains("APP_CONFIG"), "{found:?}");
+        assert_eq!(found.unseen, ["orders (eks)"]);
+    }
+
+    #[test]
+    fn a_mounted_file_that_names_the_endpoint_tells_of_a_use_and_not_how_much() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let mut orders = deployed("orders", Side::Eks, &[]);
+        let text = "spring:\n  datasource:\n    url: jdbc:mysql://db.internal:3306/shop\n".to_owned();
+        let file = Variable { name: "application.yaml".to_owned(), value: Some(text), at: "map.yaml:7".to_owned() };
+        orders.containers[0].files.push(file);
+        let found = seen(&db, std::slice::from_ref(&orders));
+        let expected =
+            "orders (eks): the file application.yaml at map.yaml:7 names db; say with `uses` how many connections";
+        assert!(found.unclear[0].starts_with(expected), "{found:?}");
+        let other = [endpoint("db", "mysql", "other.internal")];
+        unseen(&seen(&other, std::slice::from_ref(&orders)), &["orders (eks)"]);
+        let denied = of(&db, &[orders], &nothing());
+        unseen(&denied, &[]);
+        assert_eq!(
+            denied.notes,
+            ["orders (eks): the file application.yaml at map.yaml:7 names db; `uses` says that it is not used"]
+        );
+    }
+
+    #[test]
+    fn a_hidden_address_that_the_settings_deny_is_noted() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let hidden = [deployed("orders", Side::Eks, &[("DATABASE_URL", None)])];
+        let found = of(&db, &hidden, &nothing());
+        unseen(&found, &[]);
+        assert!(found.notes[0].starts_with("orders (eks): DATABASE_URL at orders.yaml:1"), "{found:?}");
+        assert!(found.notes[0].ends_with("`uses` says that it is not used"), "{found:?}");
+    }
+
+    #[test]
+    fn workloads_of_which_there_may_be_more_are_unclear_together_and_only_where_they_count() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let may_grow = |name, variables| Deployed {
+            more: Some("nobody tells how far autoscaling may go".to_owned()),
+            ..deployed(name, Side::Ecs, variables)
+        };
+        let fleet = [may_grow("orders", &[URL, POOL]), may_grow("billing", &[URL, POOL]), may_grow("mail", &[])];
+        let found = seen(&db, &fleet);
+        assert_eq!(found.unclear, ["orders (ecs), billing (ecs): nobody tells how far autoscaling may go"]);
+        assert_eq!(found.contributors.len(), 2, "as a lower bound");
+        unseen(&seen(&[endpoint("x", "mysql", "x")], &fleet), &["orders (ecs)", "billing (ecs)", "mail (ecs)"]);
     }
 
     #[test]
@@ -491,14 +629,14 @@ mod tests {
         let servers = [endpoint("db", "mysql", "db.internal"), endpoint("new", "mysql", "new.internal")];
         let eks = |variables| [deployed("orders", Side::Ecs, &[URL, POOL]), deployed("orders", Side::Eks, variables)];
         let silent = eks(&[("SPRING_DATASOURCE_URL", Some("jdbc:mysql://db.shop.svc/shop"))]);
-        let found = of(&servers, &silent, &[]);
+        let found = seen(&servers, &silent);
         assert!(found.unclear[0].starts_with("orders (eks): nothing at orders.yaml names db"), "{:?}", found.unclear);
         assert_eq!(of(&servers, &silent, &uses("orders", "db", Some(3))).unclear, Vec::<String>::new());
         let moved = eks(&[("SPRING_DATASOURCE_URL", Some("jdbc:mysql://new.internal/shop"))]);
-        assert_eq!(of(&servers, &moved, &[]).unclear, Vec::<String>::new());
+        assert_eq!(seen(&servers, &moved).unclear, Vec::<String>::new());
         // Nobody uses it at all, or it runs on one side alone.
-        assert_eq!(of(&[endpoint("x", "mysql", "x")], &silent, &[]), Demand::default());
-        assert_eq!(of(&servers, &silent[..1], &[]).unclear, Vec::<String>::new());
+        unseen(&seen(&[endpoint("x", "mysql", "x")], &silent), &["orders (ecs)", "orders (eks)"]);
+        assert_eq!(seen(&servers, &silent[..1]).unclear, Vec::<String>::new());
     }
 
     #[test]
@@ -508,24 +646,24 @@ mod tests {
         let both = [deployed("orders", Side::Eks, &[]), deployed("billing", Side::Eks, &[])];
         let mut used = uses("orders", "orders-db", Some(5));
         used.extend(uses("billing", "billing-db", Some(7)));
-        used.extend(uses("billing", "orders-db", Some(1)));
+        used.get_mut("billing").unwrap().push(Use { endpoint: "orders-db".to_owned(), pool: Some(1) });
         for one in &servers {
             let pools: Vec<u64> = demand(one, &servers, &both, &used).contributors.iter().map(|one| one.pool).collect();
             assert_eq!(pools, [5, 7, 1]);
         }
         // The other one is no rival, whose pool could be meant.
         let named = [deployed("orders", Side::Eks, &[URL, ("DB_POOL", Some("30"))])];
-        assert_eq!(of(&servers, &named, &[]).contributors[0].pool, 30);
+        assert_eq!(seen(&servers, &named).contributors[0].pool, 30);
     }
 
     #[test]
     fn a_host_whose_port_is_written_nowhere_may_be_this_server() {
         let db = [endpoint("db", "mysql", "db.internal:3307"), endpoint("other", "mysql", "both.internal:3308")];
         let host = |name, value| [deployed("orders", Side::Eks, &[(name, Some(value))])];
-        assert!(of(&db, &host("DB_HOST", "db.internal"), &[]).unclear[0].contains("without a port"));
-        assert_eq!(of(&db, &host("REDIS_HOST", "db.internal"), &[]), Demand::default());
+        assert!(seen(&db, &host("DB_HOST", "db.internal")).unclear[0].contains("without a port"));
+        unseen(&seen(&db, &host("REDIS_HOST", "db.internal")), &["orders (eks)"]);
         let usual = [endpoint("a", "mysql", "db.internal:3307"), endpoint("b", "mysql", "db.internal")];
-        assert_eq!(of(&usual, &host("DB_HOST", "db.internal"), &[]), Demand::default());
+        unseen(&seen(&usual, &host("DB_HOST", "db.internal")), &["orders (eks)"]);
     }
 
     #[test]
@@ -534,7 +672,7 @@ mod tests {
         let orders = [deployed("orders", Side::Eks, &variables)];
         for (engine, pool) in [("mysql", 10), ("redis", 8)] {
             let server = [endpoint("one", engine, "shared")];
-            let pools: Vec<u64> = of(&server, &orders, &[]).contributors.iter().map(|one| one.pool).collect();
+            let pools: Vec<u64> = seen(&server, &orders).contributors.iter().map(|one| one.pool).collect();
             assert_eq!(pools, [pool]);
         }
     }
@@ -542,7 +680,7 @@ mod tests {
     #[test]
     fn a_number_of_processes_that_cannot_be_read_is_unclear() {
         let db = [endpoint("db", "mysql", "db.internal")];
-        let found = of(&db, &[deployed("orders", Side::Eks, &[URL, POOL, ("WEB_CONCURRENCY", None)])], &[]);
+        let found = seen(&db, &[deployed("orders", Side::Eks, &[URL, POOL, ("WEB_CONCURRENCY", None)])]);
         assert_eq!(found.contributors.len(), 1, "as a lower bound");
         assert!(found.unclear[0].contains("WEB_CONCURRENCY"));
     }
@@ -552,7 +690,7 @@ mod tests {
         let db = [endpoint("db", "mysql", "db.internal")];
         let mut agent = deployed("agent", Side::Eks, &[URL, POOL]);
         agent.instances = Err("a DaemonSet runs on every node, and the nodes are not known".to_owned());
-        let found = of(&db, &[agent], &[]);
+        let found = seen(&db, &[agent]);
         assert!(found.contributors.is_empty() && found.unclear[0].starts_with("agent (eks): a DaemonSet"));
     }
 
@@ -560,7 +698,7 @@ mod tests {
     fn the_account_is_found_in_the_url_or_beside_it() {
         let account = |variables: &[(&str, Option<&str>)]| {
             let cache = [endpoint("cache", "redis", "cache.internal")];
-            let found = of(&cache, &[deployed("orders", Side::Eks, variables)], &[]);
+            let found = seen(&cache, &[deployed("orders", Side::Eks, variables)]);
             found.contributors[0].account.clone()
         };
         assert_eq!(account(&[("REDIS_URL", Some("redis://app:pw@cache.internal/0"))]).as_deref(), Some("app"));

@@ -118,15 +118,13 @@ impl Comparison<'_> {
     }
 
     fn evidence(&self) -> Vec<Evidence> {
-        let now = match &self.limit.usage {
-            Some(usage) => format!("{} open now", usage.total),
-            None => "the server does not tell how many are open now".to_owned(),
+        let now = match (&self.limit.usage, self.others()) {
+            (Some(usage), Some(others)) => format!("{} open now; {others} count as others'", usage.total),
+            (Some(usage), None) => format!("{} open now; how many are others' is unknown", usage.total),
+            (None, Some(others)) => format!("nobody tells how many are open now; {others} of others, from `others`"),
+            (None, None) => "nobody tells how many are open now, nor how many are others'".to_owned(),
         };
-        let others = match self.others() {
-            Some(others) => format!("{others} of them count as others'"),
-            None => "how many are others' is unknown".to_owned(),
-        };
-        let what = format!("{} = {}; {now}; {others}", self.limit.name, self.limit.value);
+        let what = format!("{} = {}; {now}", self.limit.name, self.limit.value);
         let scenarios = Scenario::ALL.map(|scenario| {
             let Headroom { limit, reserve, others, demand } = self.headroom_during(scenario);
             let needed = self.headroom_during(scenario).needed();

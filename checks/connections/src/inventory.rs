@@ -3,20 +3,23 @@
 use crate::demand::{Container, Deployed};
 use crate::headroom::{Instances, Side};
 use crate::instances::{Amount, Controller, Overlap};
+use crate::unseen::Unread;
 use crate::variables::{Variable, expand};
-use preflight_cluster::{self as cluster, EcsTask, EksWorkload, EnvVar, Inventory, Sited, Surge};
+use preflight_cluster::{
+    self as cluster, DESCRIBE_SCALABLE_TARGETS, EcsTask, EksWorkload, EnvVar, Inventory, Sited, Surge, Value, Volume,
+};
 
 /// Every workload on each side.
 pub(crate) fn deployed(inventory: &Inventory) -> Vec<Deployed> {
     let sides = inventory.workloads.iter().flat_map(|workload| {
-        let ecs = workload.ecs.as_ref().map(|task| of_ecs(&workload.name, task));
+        let ecs = workload.ecs.as_ref().map(|task| of_ecs(&workload.name, task, inventory.has_scalable_targets));
         let eks = workload.eks.as_ref().map(|found| of_eks(&workload.name, found, inventory.nodes));
         [ecs, eks]
     });
     sides.flatten().collect()
 }
 
-fn of_ecs(workload: &str, task: &EcsTask) -> Deployed {
+fn of_ecs(workload: &str, task: &EcsTask, has_scalable_targets: bool) -> Deployed {
     let counts = [&task.desired, &task.autoscaled_max].into_iter().flatten();
     let instances = match counts.map(|count| count.value).max() {
         Some(desired) => Ok(Controller::Service { desired, maximum_percent: task.maximum_percent.value }.instances()),
@@ -24,13 +27,20 @@ fn of_ecs(workload: &str, task: &EcsTask) -> Deployed {
                      describe-services` prints"
             .to_owned()),
     };
-    let mut containers: Vec<Container> = task.containers.iter().map(container).collect();
+    let more = (instances.is_ok() && !has_scalable_targets).then(|| {
+        format!(
+            "nobody tells how far autoscaling may raise `desiredCount`; add what `{DESCRIBE_SCALABLE_TARGETS}` prints, also \
+             if that is an empty list"
+        )
+    });
+    let mut containers: Vec<Container> = task.containers.iter().map(|one| container(one, &[])).collect();
     if containers.is_empty() {
         // Without its task definition, a service may be told anything.
-        let anything = Variable { name: EnvVar::ANY.to_owned(), value: None, at: task.at.clone() };
-        containers.push(Container { variables: vec![anything], arguments: vec![] });
+        let why = "the task definition is not in the files".to_owned();
+        let anything = Unread { name: EnvVar::ANY.to_owned(), is_file: false, why, at: task.at.clone() };
+        containers.push(Container { unread: vec![anything], ..Container::default() });
     }
-    Deployed { workload: workload.to_owned(), side: Side::Ecs, instances, at: task.at.clone(), containers }
+    Deployed { workload: workload.to_owned(), side: Side::Ecs, instances, more, at: task.at.clone(), containers }
 }
 
 fn of_eks(workload: &str, found: &EksWorkload, nodes: Option<u64>) -> Deployed {
@@ -40,8 +50,9 @@ fn of_eks(workload: &str, found: &EksWorkload, nodes: Option<u64>) -> Deployed {
         workload: workload.to_owned(),
         side: Side::Eks,
         instances: instances(found, nodes),
+        more: None,
         at: found.at.clone(),
-        containers: sidecars.chain(&found.pod.containers).map(container).collect(),
+        containers: sidecars.chain(&found.pod.containers).map(|one| container(one, &found.pod.volumes)).collect(),
     }
 }
 
@@ -96,18 +107,33 @@ fn amount(surge: Surge) -> Amount {
     }
 }
 
-fn container(container: &cluster::Container) -> Container {
-    let variables: Vec<Variable> = container
-        .env
-        .iter()
-        .map(|one| Variable { name: one.name.clone(), value: one.plain().map(str::to_owned), at: one.at.clone() })
-        .collect();
+fn container(container: &cluster::Container, volumes: &[Volume]) -> Container {
+    let variable =
+        |one: &EnvVar| Variable { name: one.name.clone(), value: one.plain().map(str::to_owned), at: one.at.clone() };
+    let variables: Vec<Variable> = container.env.iter().map(variable).collect();
     let arguments: Vec<Variable> = container
         .arguments
         .iter()
         .map(|one| Variable { name: String::new(), value: Some(one.value.clone()), at: one.at.clone() })
         .collect();
-    Container { variables: expand(&variables, &arguments), arguments }
+    let mounted = volumes.iter().filter(|volume| container.mounts.iter().any(|(_, name)| *name == volume.name));
+    let files: Vec<&EnvVar> = mounted.flat_map(|volume| &volume.files).collect();
+    let unread = container.env.iter().filter_map(|one| unread(one, false));
+    Container {
+        variables: expand(&variables, &arguments),
+        arguments,
+        unread: unread.chain(files.iter().filter_map(|one| self::unread(one, true))).collect(),
+        files: files.into_iter().filter(|file| file.plain().is_some()).map(variable).collect(),
+    }
+}
+
+fn unread(one: &EnvVar, is_file: bool) -> Option<Unread> {
+    match &one.value {
+        Value::Secret(why) | Value::Unresolved(why) => {
+            Some(Unread { name: one.name.clone(), is_file, why: why.clone(), at: one.at.clone() })
+        }
+        Value::Plain(_) | Value::OfPod(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +141,8 @@ mod tests {
     use super::*;
     use crate::demand::demand;
     use crate::settings::{Endpoint, Use};
-    use preflight_cluster::{Autoscaler, Pod, Value, Workload};
+    use preflight_cluster::{Autoscaler, Pod, Workload};
+    use std::collections::BTreeMap;
 
     fn sited<T>(value: T) -> Sited<T> {
         Sited { value, at: "a.yaml:1".to_owned() }
@@ -252,18 +279,55 @@ mod tests {
     fn what_is_hidden_from_this_tool_is_unclear_until_the_settings_say_what_is_used() {
         let endpoint: Endpoint =
             serde_json::from_value(serde_json::json!({ "name": "db", "engine": "mysql", "address": "db" })).unwrap();
-        let unclear = |workload: Workload, uses: &[(String, Use)]| {
-            let inventory = Inventory { workloads: vec![workload], ..Inventory::default() };
+        let unclear = |workload: Workload, uses: &[(&str, &str)]| {
+            let inventory = Inventory { workloads: vec![workload], has_scalable_targets: true, ..Inventory::default() };
             let endpoints = std::slice::from_ref(&endpoint);
-            demand(&endpoint, endpoints, &deployed(&inventory), uses).unclear
+            let one = |endpoint: &str| vec![Use { endpoint: endpoint.to_owned(), pool: None }];
+            let uses: BTreeMap<String, Vec<Use>> =
+                uses.iter().map(|(workload, endpoint)| ((*workload).to_owned(), one(endpoint))).collect();
+            demand(&endpoint, endpoints, &deployed(&inventory), &uses).unclear
         };
         let hidden = || eks(deployment(1), None, vec![with("APP_*", Value::Secret("Secret x".into()))]);
         let found = unclear(hidden(), &[]);
         assert!(found[0].contains("orders (eks)") && found[0].contains("APP_*.yaml:7"), "{found:?}");
         // A service without its task definition may be told anything.
         assert!(unclear(ecs(Some(1), None, vec![]), &[])[0].contains("services.json:3"));
-        let other = [("orders".to_owned(), Use { endpoint: "cache".to_owned(), pool: None })];
-        assert_eq!(unclear(hidden(), &other), Vec::<String>::new());
+        assert_eq!(unclear(hidden(), &[("orders", "cache")]), Vec::<String>::new());
         assert_eq!(unclear(eks(deployment(1), None, vec![plain("A", "1")]), &[]), Vec::<String>::new());
+        // What a pod is told about itself is no address.
+        let of_pod = with("NODE", Value::OfPod("field spec.nodeName of the running pod".into()));
+        assert_eq!(unclear(eks(deployment(1), None, vec![of_pod]), &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_container_has_the_files_of_the_volumes_that_it_mounts() {
+        let file = |name: &str, value| EnvVar { name: name.into(), value, at: format!("{name}:1") };
+        let volume = |name: &str, files| Volume { name: name.into(), tokens: vec![], files, at: "a.yaml:9".into() };
+        let mut container = plain("A", "1");
+        container.mounts = vec![("/etc/app".into(), "config".into())];
+        let mut workload = eks(deployment(1), None, vec![container]);
+        workload.eks.as_mut().unwrap().pod.volumes = vec![
+            volume(
+                "config",
+                vec![file("a.yml", Value::Plain("url: x".into())), file("b.yml", Value::Secret("Secret b".into()))],
+            ),
+            volume("other", vec![file("c.yml", Value::Secret("Secret c".into()))]),
+        ];
+        let found = &only(workload, None).containers[0];
+        let files: Vec<_> = found.files.iter().map(|one| (one.name.as_str(), one.value.as_deref())).collect();
+        assert_eq!(files, [("a.yml", Some("url: x"))]);
+        let unread: Vec<_> = found.unread.iter().map(|one| (one.name.as_str(), one.is_file)).collect();
+        assert_eq!(unread, [("b.yml", true)]);
+    }
+
+    #[test]
+    fn a_service_may_be_raised_by_an_autoscaler_that_nobody_listed() {
+        let more = |has_scalable_targets| {
+            let workloads = vec![ecs(Some(3), None, vec![plain("A", "1")])];
+            let inventory = Inventory { workloads, has_scalable_targets, ..Inventory::default() };
+            deployed(&inventory).pop().unwrap().more
+        };
+        assert!(more(false).unwrap().contains("describe-scalable-targets --service-namespace ecs"));
+        assert_eq!(more(true), None);
     }
 }

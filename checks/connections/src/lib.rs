@@ -4,9 +4,9 @@
 //! - [`headroom`] is the arithmetic, pure and usable on its own.
 //! - The checks stand in one file each; their list is [`CATALOGUE`].
 //!
-//! Inside: `inventory`, `variables`, `pools`, `processes` and `instances` turn manifests and task definitions into demand; `engines`
-//! reads limits from live servers and lets clients in, one file for each engine; `refusal` says what it means when a
-//! server does not.
+//! Inside: `inventory`, `variables`, `pools`, `processes` and `instances` turn manifests and task definitions into demand,
+//! and `unseen` says where they may not tell all of it; `engines` reads limits from live servers and lets clients in, one
+//! file for each engine; `refusal` says what it means when a server does not.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod account;
@@ -23,14 +23,19 @@ mod line;
 mod path_admits;
 mod pools;
 mod processes;
+mod reach;
 mod refusal;
 pub mod settings;
 mod tap;
+mod unseen;
 mod variables;
+
+pub use reach::{Login, reach};
 
 use crate::settings::{Endpoint, Settings, Use};
 use preflight_cluster::Inventory;
 use preflight_core::Entry;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What the checks of this area need.
@@ -42,8 +47,8 @@ pub struct Env {
     pub endpoints: Vec<Endpoint>,
     /// The section `connections`.
     pub settings: Settings,
-    /// What `uses` of the workloads says: the name of the workload, and one use.
-    pub uses: Vec<(String, Use)>,
+    /// What `uses` says, by the name of the workload. What is there is complete; a workload without it has said nothing.
+    pub uses: BTreeMap<String, Vec<Use>>,
 }
 
 impl Env {

@@ -9,11 +9,16 @@
 //! uses, and those of the workloads' own accounts beyond what the workloads can explain. Where the server does not tell
 //! accounts apart, all of them count, unless `others` is declared.
 //!
+//! A workload counts where its configuration names the endpoint, or `uses` says so. Who may use it unseen, because values
+//! of the configuration cannot be read, is no reason to pass; nor is a list of services without their autoscaling, or an
+//! autoscaler of a workload that is not in the files. Who is not seen to use it with everything readable is named in the
+//! evidence: what stands inside an image shows nowhere.
+//!
 //! A pool whose size nobody tells is taken to be of the usual size, which is a guess. It is enough for a fail. For a pass a
 //! pool ten times as large must fit as well: what a library does by itself is often changed inside the image.
 
 use crate::Env;
-use crate::demand::Demand;
+use crate::demand::{Demand, Deployed};
 use crate::engines::{Reading, Target, adapter};
 use crate::explain::{Comparison, situation};
 use crate::headroom::{Contributor, Counted, Limit, Side};
@@ -30,15 +35,21 @@ pub(crate) const META: Meta = Meta {
     id: "connections.limit-covers-demand",
     title: "Connection limits cover every workload running on both sides",
     proves: "Each limit that the server or the settings tell covers, in the configured scenario (by default a rollout on \
-             both sides), the pools of all workloads on ECS and EKS at the maximum of their autoscalers, the connections \
-             of other clients and a reserve.",
+             both sides), the pools of all workloads on ECS and EKS that are seen or said to use the endpoint, at the \
+             maximum of their autoscalers, the connections of other clients and a reserve. Who is not seen to use it \
+             is named in the evidence.",
     fails_when: "A limit is smaller than that sum, or the server is full right now.",
-    unknown_when: "No limit is known; no workload is seen to use the endpoint, or only one side of a workload; a pool \
-                   has no bound or stands in a secret; the account of an application of MySQL is not known; nobody tells the size of a pool, and one ten times the usual size \
-                   would not fit; the number of instances is not known; nobody tells what other clients hold; the \
-                   observer is refused, may not read every limit, or the server cannot be reached.",
+    unknown_when: "No limit is known; no workload is seen to use the endpoint, or only one side of a workload; a \
+                   workload that is not seen to use it has configuration that cannot be read (Secrets, ConfigMaps and \
+                   environment files that are not in the files, mounted ones too), and no `uses`; an autoscaler scales \
+                   a workload that is not in the files; the scalable targets of ECS were not read; a pool has no bound \
+                   or stands in a secret; the account of an application of MySQL is not known; nobody tells the size \
+                   of a pool, and one ten times the usual size would not fit; the number of instances is not known; \
+                   nobody tells what other clients hold; the observer is refused, may not read every limit, or the \
+                   server cannot be reached.",
     fix: "Raise the limit, or make pools smaller; the finding says to which number. The reserve is the larger of 10 and \
-          5 % of the limit unless `reserve` says otherwise.",
+          5 % of the limit unless `reserve` says otherwise. Where it cannot tell: add what is missing to the files, or \
+          say with `uses` all that a workload connects to.",
     permissions: &[
         Permission::Engine { engine: "mysql", grant: "PROCESS" },
         Permission::Engine { engine: "mysql", grant: "SELECT ON mysql.user" },
@@ -55,6 +66,9 @@ pub(crate) const META: Meta = Meta {
 /// How many times larger than guessed a pool may be.
 const GUESS_MARGIN: u64 = 10;
 
+/// The most reasons, and the most workloads, that are named before the rest is counted.
+const NAMED_MAX: usize = 20;
+
 /// The facts of one endpoint.
 pub(crate) struct LimitCoversDemand {
     endpoint: Endpoint,
@@ -66,13 +80,16 @@ pub(crate) const ENTRY: Entry<Env> = Entry { meta: &META, items };
 
 fn items(env: &Env) -> Vec<Item> {
     let deployed = env.deployed();
-    let scenario = env.settings.scenario;
-    let item = |endpoint: &Endpoint| {
-        let demand = crate::demand::demand(endpoint, &env.endpoints, &deployed, &env.uses);
-        let check = LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario };
-        Item::planned(&endpoint.name, targets(endpoint), check)
-    };
+    let item =
+        |endpoint: &Endpoint| Item::planned(&endpoint.name, targets(endpoint), of_endpoint(env, endpoint, &deployed));
     env.endpoints.iter().map(item).collect()
+}
+
+fn of_endpoint(env: &Env, endpoint: &Endpoint, deployed: &[Deployed]) -> LimitCoversDemand {
+    let mut demand = crate::demand::demand(endpoint, &env.endpoints, deployed, &env.uses);
+    // Whoever is not in the files may use any endpoint.
+    demand.unclear.extend(env.inventory.strays.iter().cloned());
+    LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario: env.settings.scenario }
 }
 
 /// What is touched: nothing where the settings alone tell the limit.
@@ -119,7 +136,7 @@ impl LimitCoversDemand {
             let detail = format!("no limit of {} is known; declare it with `limit`: {notes}", self.endpoint.name);
             return nothing(Err(CannotTell::insufficient(detail)));
         }
-        let Demand { contributors, unclear } = &self.demand;
+        let Demand { contributors, unclear, .. } = &self.demand;
         if contributors.is_empty() && unclear.is_empty() {
             let detail = format!(
                 "no workload is seen to use {}; add the address that they use to `aliases`, or the endpoint to `uses`",
@@ -152,12 +169,14 @@ impl LimitCoversDemand {
         unclear.extend(reading.gap.as_ref().map(|gap| gap.detail.clone()));
         if is_met && !unclear.is_empty() {
             let needed: Vec<&str> = findings.iter().map(|finding| finding.observed.as_str()).collect();
-            let detail = format!("{}. As far as is known, {}", unclear.join("; "), needed.join("; "));
+            let detail = format!("{}. As far as is known, {}", named(&unclear, "; "), needed.join("; "));
             return Err(CannotTell::new(reason.unwrap_or(Reason::InsufficientData), detail));
         }
         if let Some(first) = findings.first_mut() {
-            for note in reading.notes.iter().chain(&unclear).chain(&self.unused_side()) {
-                first.evidence.push(Evidence::new("note", self.endpoint.name.as_str(), note.as_str()));
+            let unclear = (!unclear.is_empty()).then(|| named(&unclear, "; "));
+            let demand = unclear.into_iter().chain(self.unseen()).chain(self.unused_side());
+            for note in reading.notes.iter().chain(&self.demand.notes).cloned().chain(demand) {
+                first.evidence.push(Evidence::new("note", self.endpoint.name.as_str(), note));
             }
         }
         Ok(findings)
@@ -193,6 +212,12 @@ impl LimitCoversDemand {
                 nameless.workload, nameless.side, self.endpoint.name
             )
         })
+    }
+
+    /// Whom a reader should look at before trusting a pass.
+    fn unseen(&self) -> Option<String> {
+        let unseen = &self.demand.unseen;
+        (!unseen.is_empty()).then(|| format!("not seen to use it, and not counted: {}", named(unseen, ", ")))
     }
 
     /// What a reader should know who expects every workload twice.
@@ -246,6 +271,15 @@ impl LimitCoversDemand {
     }
 }
 
+/// The first ones, and how many there are beside.
+fn named(all: &[String], between: &str) -> String {
+    let first = all[..all.len().min(NAMED_MAX)].join(between);
+    match all.len().saturating_sub(NAMED_MAX) {
+        0 => first,
+        rest => format!("{first} and {rest} more"),
+    }
+}
+
 /// The account of the applications, as the server names it.
 fn account(endpoint: &Endpoint) -> Option<&str> {
     let unnamed = match endpoint.engine {
@@ -285,7 +319,7 @@ mod tests {
     /// Needs 4 × 10 + 4 × 5 = 60 in a rollout.
     fn demand() -> Demand {
         let contributors = vec![contributor("orders", Side::Ecs, 10), contributor("orders", Side::Eks, 5)];
-        Demand { contributors, unclear: vec![] }
+        Demand { contributors, ..Demand::default() }
     }
 
     fn limit(value: u64) -> Limit {
@@ -417,6 +451,50 @@ mod tests {
         alone.contributors.truncate(1);
         let evidence = assess(&check(plain(), alone), read(vec![limit(500)])).unwrap()[0].evidence.clone();
         assert_eq!(evidence.last().unwrap().detail, "no workload on eks is seen to use db");
+    }
+
+    #[test]
+    fn who_is_not_seen_to_use_the_endpoint_is_named_in_a_pass() {
+        let unseen = (0..25).map(|index| format!("job-{index} (eks)")).collect();
+        let notes = vec!["mail (eks): `uses` says that it is not used".to_owned()];
+        let quiet = Demand { unseen, notes, ..demand() };
+        let finding = assess(&check(plain(), quiet), read(vec![limit(500)])).unwrap().remove(0);
+        assert!(finding.met);
+        let notes: Vec<&str> = finding.evidence.iter().rev().take(2).map(|one| one.detail.as_str()).collect();
+        assert!(notes[0].starts_with("not seen to use it, and not counted: job-0 (eks), job-1 (eks), "), "{notes:?}");
+        assert!(notes[0].ends_with("job-19 (eks) and 5 more") && notes[1].starts_with("mail (eks)"), "{notes:?}");
+    }
+
+    #[test]
+    fn whoever_is_not_in_the_files_may_use_any_endpoint() {
+        let stray = "shop.yaml:9: shop/HorizontalPodAutoscaler/gone scales shop/Deployment/gone".to_owned();
+        let of = |strays| {
+            let inventory = preflight_cluster::Inventory { strays, ..Default::default() };
+            let env = Env {
+                inventory: std::sync::Arc::new(inventory),
+                endpoints: vec![check(plain(), demand()).endpoint],
+                settings: crate::settings::Settings::default(),
+                uses: BTreeMap::new(),
+            };
+            let LimitCoversDemand { demand: found, .. } = of_endpoint(&env, &env.endpoints[0], &env.deployed());
+            let known = Demand { unclear: found.unclear, ..demand() };
+            assess(&check(plain(), known), read(vec![limit(500)]))
+        };
+        assert!(of(vec![]).unwrap()[0].met);
+        let found = of(vec![stray.clone()]).unwrap_err();
+        assert_eq!(found.reason, Reason::InsufficientData);
+        assert!(found.detail.starts_with(&stray), "{}", found.detail);
+    }
+
+    #[test]
+    fn where_the_settings_alone_tell_the_limit_the_evidence_says_so() {
+        let check = check(serde_json::json!({ "engine": "activemq", "limit": 200, "others": 5 }), demand());
+        let evidence = assess(&check, read(vec![])).unwrap()[0].evidence.clone();
+        assert_eq!(evidence[0].reference, "`limit` of endpoint db in the settings");
+        assert_eq!(
+            evidence[0].detail,
+            "the declared limit = 200; nobody tells how many are open now; 5 of others, from `others`"
+        );
     }
 
     #[test]

@@ -88,7 +88,8 @@ fn assess(endpoint: &Endpoint, attempt: Result<Admission, Failure>) -> Result<Ve
     Ok(vec![finding.with(Evidence::new("handshake", format!("{engine} at {address}"), "one, complete, then closed"))])
 }
 
-fn advice(kind: Kind, name: &str) -> String {
+/// What to do about a refusal of an application.
+pub(crate) fn advice(kind: Kind, name: &str) -> String {
     match kind {
         Kind::Limit(LimitKind::Server) => {
             format!("Raise the connection limit of {name}, or close connections that nobody needs.")

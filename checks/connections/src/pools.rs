@@ -178,6 +178,11 @@ pub(crate) fn pool_of(engine: Engine, reference: &Reference<'_>, variables: &[Va
     }
 }
 
+/// Whether a variable of this name holds the size of a pool of such a server.
+pub(crate) fn is_size_for(engine: Engine, name: &str) -> bool {
+    key_of(engine, name).is_some()
+}
+
 fn key_of(engine: Engine, name: &str) -> Option<(String, &'static Key)> {
     let name = normalised(name);
     let keys = KEYS.iter().filter(|key| key.engine == engine);

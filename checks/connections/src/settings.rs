@@ -68,6 +68,12 @@ impl Endpoint {
     }
 }
 
+/// Whether a text is `host` or `host:port`.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    crate::address::Address::parse(text, 1).is_some()
+}
+
 /// The kind of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -251,8 +257,7 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// That a workload uses an endpoint: one entry of `uses` of a workload. Needed where neither manifests nor task
-/// definitions name the endpoint's address, or where they do not tell the size of the pool.
+/// That a workload uses an endpoint: one entry of `uses` of a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Use {

@@ -18,6 +18,7 @@ mod effects_observable;
 mod env;
 pub mod oracle;
 mod planted;
+mod reach;
 mod removal;
 pub mod schedule;
 mod session;
@@ -28,6 +29,7 @@ pub mod template;
 mod trial;
 
 pub use env::{Endpoint, Env, Management, Tls};
+pub use reach::reach;
 pub use removal::{JOURNAL_KIND, remove};
 pub use settings::Settings;
 

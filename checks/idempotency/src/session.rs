@@ -81,6 +81,24 @@ pub(crate) fn removal_evidence(finding: Finding, subject: &Subject, left: &Left)
     finding.with(Evidence::new("cleanup", name, text))
 }
 
+/// Refuses a queue that is in use or that nobody reads.
+pub(crate) fn refuse_busy(lever: &dyn Lever, side: Side, depth: Depth) -> Result<(), CannotTell> {
+    let queue = lever.queue(side);
+    if !depth.is_empty() {
+        let in_flight = depth.in_flight.unwrap_or(0);
+        return Err(CannotTell::prerequisite(format!(
+            "{side}: queue `{queue}` is not empty ({} waiting, {in_flight} in flight); nothing was sent: a test queue that nobody else uses is needed",
+            depth.waiting
+        )));
+    }
+    if depth.is_deserted() { Err(deserted(lever, side)) } else { Ok(()) }
+}
+
+fn deserted(lever: &dyn Lever, side: Side) -> CannotTell {
+    let queue = lever.queue(side);
+    CannotTell::prerequisite(format!("{side}: no consumer is attached to queue `{queue}`"))
+}
+
 impl<'a> Session<'a> {
     /// Connects, and refuses queues that are in use or that nobody reads.
     pub(crate) async fn open(
@@ -105,29 +123,9 @@ impl<'a> Session<'a> {
         let session =
             Self { scope, subject, planted, lever, stores, handling, dead_letters_before, published: 0, in_the_air: 0 };
         for (side, depth) in Side::BOTH.into_iter().zip(session.depths().await?) {
-            session.refuse_busy(side, depth)?;
+            refuse_busy(session.lever.as_ref(), side, depth)?;
         }
         Ok(session)
-    }
-
-    fn refuse_busy(&self, side: Side, depth: Depth) -> Result<(), CannotTell> {
-        let queue = self.lever.queue(side);
-        if !depth.is_empty() {
-            let in_flight = depth.in_flight.unwrap_or(0);
-            return Err(CannotTell::prerequisite(format!(
-                "{side}: queue `{queue}` is not empty ({} waiting, {in_flight} in flight); nothing was sent: a test queue that nobody else uses is needed",
-                depth.waiting
-            )));
-        }
-        if depth.is_deserted() {
-            return Err(self.deserted(side));
-        }
-        Ok(())
-    }
-
-    fn deserted(&self, side: Side) -> CannotTell {
-        let queue = self.lever.queue(side);
-        CannotTell::prerequisite(format!("{side}: no consumer is attached to queue `{queue}`"))
     }
 
     pub(crate) fn identities(&self) -> &'static [Identity] {
@@ -279,7 +277,7 @@ impl<'a> Session<'a> {
         let limit_ms = limit.as_millis();
         for (side, depth) in Side::BOTH.into_iter().zip(depths) {
             if depth.is_deserted() {
-                return self.deserted(side);
+                return deserted(self.lever.as_ref(), side);
             }
             if depth.waiting > 0 {
                 return CannotTell::insufficient(format!(

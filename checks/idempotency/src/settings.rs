@@ -96,7 +96,7 @@ impl Consumer {
 impl Settings {
     /// What is wrong with the section as a whole: each entry is the path of a value and what was expected there.
     #[must_use]
-    pub fn problems(&self, endpoints: &[&str]) -> Vec<(String, String)> {
+    pub fn problems(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
         let mut seen = BTreeSet::new();
         for (index, consumer) in self.consumers.iter().enumerate() {
@@ -108,10 +108,6 @@ impl Settings {
             if queues.ecs == queues.eks {
                 let text = format!("both sides have the queue `{}`; each side needs its own", queues.ecs);
                 problems.push((format!("idempotency.consumers[{index}].broker"), text));
-            }
-            for name in consumer.endpoints().filter(|name| !endpoints.contains(name)) {
-                let text = format!("no endpoint is called `{name}`");
-                problems.push((format!("idempotency.consumers[{index}]"), text));
             }
         }
         problems
@@ -171,22 +167,21 @@ mod tests {
         let settings = read(json!([consumer("orders")])).unwrap();
         assert_eq!(settings.consumers[0].endpoints().collect::<Vec<_>>(), ["cache", "orders-db", "rabbit"]);
         assert_eq!(settings.consumers[0].settle, Settle::default());
-        assert!(settings.problems(&["cache", "orders-db", "rabbit"]).is_empty());
+        assert!(settings.problems().is_empty());
     }
 
     #[test]
-    fn unknown_endpoints_and_equal_names_are_problems() {
-        let settings = read(json!([consumer("orders"), consumer("orders")])).unwrap();
-        let problems = settings.problems(&["cache", "rabbit"]);
-        assert_eq!(problems.len(), 3);
-        assert!(problems.iter().any(|(path, text)| path.ends_with("[1].name") && text.contains("orders")));
+    fn equal_names_are_a_problem() {
+        let problems = read(json!([consumer("orders"), consumer("orders")])).unwrap().problems();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].0.ends_with("[1].name") && problems[0].1.contains("orders"));
     }
 
     #[test]
     fn one_queue_for_both_sides_is_a_problem() {
         let mut one = consumer("orders");
         one["broker"]["rabbitmq"]["queues"]["eks"] = json!("orders.ecs");
-        let problems = read(json!([one])).unwrap().problems(&["cache", "orders-db", "rabbit"]);
+        let problems = read(json!([one])).unwrap().problems();
         assert_eq!(problems.len(), 1);
         assert!(problems[0].0.ends_with("[0].broker") && problems[0].1.contains("each side needs its own"));
     }

@@ -185,30 +185,43 @@ impl fmt::Display for Template {
 }
 
 macro_rules! schema {
-    ($type:ty, $name:literal, $pattern:literal, $description:literal) => {
+    ($type:ty, $name:literal, $pattern:literal, $example:literal, $description:literal) => {
         impl JsonSchema for $type {
             fn schema_name() -> Cow<'static, str> {
                 $name.into()
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "pattern": $pattern, "description": $description })
+                json_schema!({
+                    "type": "string",
+                    "pattern": $pattern,
+                    "description": $description,
+                    "examples": [$example]
+                })
             }
         }
     };
 }
 
-schema!(Template, "Template", r"\{key\}", "A text in which `{key}` is replaced by a business key of the run's own.");
+schema!(
+    Template,
+    "Template",
+    r"\{key\}",
+    "order:{key}",
+    "A text in which `{key}` is replaced by a business key of the run's own."
+);
 schema!(
     Query,
     "Query",
     r"^[\s(]*[Ss][Ee][Ll][Ee][Cc][Tt]\b[\s\S]*:key\b",
+    "SELECT amount FROM payments WHERE order_id = :key",
     "A SELECT in which `:key` is bound to the business key. It shows columns, `*`, COUNT(…) or SUM(…) as they are. What may hide a second effect is refused: DISTINCT, LIMIT, a plain UNION, a SELECT inside another, anything around COUNT or SUM, GROUP BY without them."
 );
 schema!(
     Removal,
     "Removal",
     r"^\s*([Dd][Ee][Ll][Ee][Tt][Ee]|[Uu][Pp][Dd][Aa][Tt][Ee])\b[\s\S]*:key\b",
+    "DELETE FROM payments WHERE order_id = :key",
     "A DELETE or UPDATE in which `:key` is bound to the business key."
 );
 

@@ -17,6 +17,7 @@ mod exchange_succeeds;
 mod jar;
 mod live;
 mod place;
+mod reach;
 mod refusal;
 mod sdk_capable;
 mod service_account_annotated;
@@ -27,6 +28,7 @@ pub mod trust;
 mod trust_allows;
 
 pub use jar::{Generation, JarError, JarFindings, JarVerdict, SdkFinding, inspect_jar};
+pub use reach::{Asked, reach};
 pub use settings::Settings;
 
 use preflight_cluster::{AwsAccess, ClusterAccess, Inventory};

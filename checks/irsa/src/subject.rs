@@ -85,7 +85,7 @@ impl Env {
         self.inventory.workloads.iter().map(item).collect()
     }
 
-    fn subject(&self, workload: &Workload, live: &Arc<Live>) -> Result<Subject, &'static str> {
+    pub(crate) fn subject(&self, workload: &Workload, live: &Arc<Live>) -> Result<Subject, &'static str> {
         let eks = workload.eks.as_ref().ok_or("it does not run in EKS")?;
         let expected = self.workloads.iter().find(|expected| expected.workload == workload.name);
         let expected = expected.and_then(|expected| expected.role_arn.clone());

@@ -22,6 +22,11 @@ impl<'a> Cursor<'a> {
         format!("{}:{}", self.file, self.node.line)
     }
 
+    /// The same with its column, for errors.
+    fn place(&self) -> String {
+        format!("{}:{}", self.at(), self.node.column)
+    }
+
     /// A field; none if it is absent or null, which Kubernetes takes for the same.
     pub(crate) fn get(&self, key: &str) -> Option<Self> {
         let Tree::Map(fields) = &self.node.tree else {
@@ -91,7 +96,7 @@ impl<'a> Cursor<'a> {
     /// The text in a field that has to be there.
     pub(crate) fn needed(&self, key: &'static str) -> Result<String, InventoryError> {
         self.text_of(key)?.filter(|text| !text.is_empty()).ok_or_else(|| InventoryError::Shape {
-            at: self.at(),
+            at: self.place(),
             what: key.to_owned(),
             found: "absent",
             expected: "a name",
@@ -141,7 +146,7 @@ impl<'a> Cursor<'a> {
             Tree::List(_) => "a list",
             Tree::Map(_) => "a mapping",
         };
-        InventoryError::Shape { at: self.at(), what: self.name.to_owned(), found, expected }
+        InventoryError::Shape { at: self.place(), what: self.name.to_owned(), found, expected }
     }
 }
 

@@ -12,13 +12,23 @@ const MAXIMUM_PERCENT: u64 = 200;
 /// The same for one task on each instance (`DAEMON`).
 const MAXIMUM_PERCENT_DAEMON: u64 = 100;
 
+/// What prints the scalable targets of ECS.
+pub const DESCRIBE_SCALABLE_TARGETS: &str =
+    "aws application-autoscaling describe-scalable-targets --service-namespace ecs";
+
 /// Everything in the files, not yet put together.
 #[derive(Default)]
 pub(crate) struct Tasks {
     services: Vec<Service>,
+    /// Cluster and name of the services that have ended.
+    ended: Vec<(String, String)>,
     definitions: Vec<Definition>,
     targets: Vec<Target>,
-    notes: Vec<String>,
+    /// Whether the whole list of targets was read.
+    pub has_targets: bool,
+    /// Targets of services that are not in the files.
+    pub strays: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 #[derive(PartialEq)]
@@ -79,7 +89,7 @@ impl Tasks {
         } else if cursor.get("serviceName").is_some() {
             self.add_service(cursor)
         } else if cursor.get("ScalableTargets").is_some() {
-            cursor.items("ScalableTargets")?.iter().try_for_each(|target| self.add_target(target))
+            self.add_targets(cursor)
         } else {
             self.notes.push(format!("{}: neither service, task definition nor scalable target", cursor.at()));
             Ok(())
@@ -88,8 +98,13 @@ impl Tasks {
 
     fn add_service(&mut self, cursor: &Cursor<'_>) -> Result<(), InventoryError> {
         let name = cursor.needed("serviceName")?;
+        let cluster = match cursor.text_of("clusterArn")? {
+            Some(arn) => last(&arn).to_owned(),
+            None => cursor.text_of("cluster")?.map(|name| last(&name).to_owned()).unwrap_or_default(),
+        };
         if let Some(status @ ("INACTIVE" | "DRAINING")) = cursor.text_of("status")?.as_deref() {
             self.notes.push(format!("{}: service {name} is {status} and is left out", cursor.at()));
+            self.ended.push((cluster, name));
             return Ok(());
         }
         let percent = cursor.get("deploymentConfiguration");
@@ -97,10 +112,7 @@ impl Tasks {
         let is_daemon = cursor.text_of("schedulingStrategy")?.as_deref() == Some("DAEMON");
         let default = if is_daemon { MAXIMUM_PERCENT_DAEMON } else { MAXIMUM_PERCENT };
         let service = Service {
-            cluster: match cursor.text_of("clusterArn")? {
-                Some(arn) => last(&arn).to_owned(),
-                None => cursor.text_of("cluster")?.map(|name| last(&name).to_owned()).unwrap_or_default(),
-            },
+            cluster,
             desired: cursor.sited("desiredCount", Cursor::count)?,
             maximum_percent: percent.unwrap_or_else(|| Sited { value: default, at: cursor.at() }),
             definition: cursor.sited("taskDefinition", Cursor::text)?,
@@ -143,6 +155,19 @@ impl Tasks {
         Ok(())
     }
 
+    /// A list is whole unless it goes on elsewhere, or is one of another service of AWS.
+    fn add_targets(&mut self, cursor: &Cursor<'_>) -> Result<(), InventoryError> {
+        let goes_on = cursor.get("NextToken").is_some();
+        let (targets, before) = (cursor.items("ScalableTargets")?, self.targets.len());
+        if goes_on {
+            self.notes
+                .push(format!("{}: the list of scalable targets goes on (`NextToken`); add all of it", cursor.at()));
+        }
+        targets.iter().try_for_each(|target| self.add_target(target))?;
+        self.has_targets |= !goes_on && (targets.is_empty() || self.targets.len() > before);
+        Ok(())
+    }
+
     fn add_target(&mut self, cursor: &Cursor<'_>) -> Result<(), InventoryError> {
         let id = cursor.needed("ResourceId")?;
         let dimension = cursor.text_of("ScalableDimension")?;
@@ -159,20 +184,20 @@ impl Tasks {
     }
 
     /// Every service with its task definition, and every family that belongs to no service.
-    pub(crate) fn services(mut self, notes: &mut Vec<String>) -> Result<Vec<Deployed>, InventoryError> {
-        let mut used = vec![];
-        let mut found = vec![];
+    pub(crate) fn services(&mut self) -> Vec<Deployed> {
+        let (mut notes, mut used, mut found) = (vec![], vec![], vec![]);
         for service in std::mem::take(&mut self.services) {
-            let definition = self.definition_of(&service, notes);
+            let definition = self.definition_of(&service, &mut notes);
             used.extend(definition.map(|definition| definition.family.clone()));
             found.push(self.deployed(service, definition));
         }
-        for target in
-            self.targets.iter().filter(|target| !found.iter().any(|one| target.is_of(&one.cluster, &one.task.service)))
-        {
-            notes
-                .push(format!("{}: a target for service {}, which is not in the files", target.max.at, target.service));
+        if !found.is_empty() && !self.has_targets {
+            notes.push(format!(
+                "no list of scalable targets was read, so every service of ECS looks fixed at its `desiredCount`; add what \
+                 `{DESCRIBE_SCALABLE_TARGETS}` prints"
+            ));
         }
+        self.stray_targets(&found, &mut notes);
         let mut families: Vec<&str> = self.definitions.iter().map(|definition| definition.family.as_str()).collect();
         families.sort_unstable();
         families.dedup();
@@ -182,7 +207,33 @@ impl Tasks {
             }
         }
         notes.append(&mut self.notes);
-        Ok(found)
+        self.notes = notes;
+        found
+    }
+
+    /// AWS lists the targets of a whole region. One of a cluster of which nothing is here is somebody else's.
+    fn stray_targets(&mut self, found: &[Deployed], notes: &mut Vec<String>) {
+        let here = found.iter().map(|one| (one.cluster.as_str(), one.task.service.as_str()));
+        let ended = self.ended.iter().map(|(cluster, name)| (cluster.as_str(), name.as_str()));
+        let known: Vec<(&str, &str)> = here.chain(ended).collect();
+        let is_known = |target: &&Target| known.iter().any(|(cluster, name)| target.is_of(cluster, name));
+        for Target { cluster, service, max } in self.targets.iter().filter(|target| !is_known(target)) {
+            let at = &max.at;
+            let is_elsewhere =
+                !known.is_empty() && known.iter().all(|(known, _)| !known.is_empty() && known != cluster);
+            if is_elsewhere {
+                notes.push(format!(
+                    "{at}: a target for service {cluster}/{service} is left out, for no service of that cluster is here"
+                ));
+            } else {
+                self.strays.push(format!(
+                    "{at}: a target for service {cluster}/{service}, up to {} tasks, and the service is not in the files, \
+                     so nobody knows what it connects to; add what `aws ecs describe-services --cluster {cluster} \
+                     --services {service}` prints, and its task definition, or take the target out",
+                    max.value
+                ));
+            }
+        }
     }
 
     fn definition_of(&self, service: &Service, notes: &mut Vec<String>) -> Option<&Definition> {

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
     /// A file or a directory.
-    #[error("reading {}: {source}", path.display())]
+    #[error("reading {}: {error}", path.display())]
     Read {
         /// The path.
         path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
+        /// What the system says. It stands in the text, so it is no source of this error, or it would be said twice.
+        error: std::io::Error,
     },
     /// A directory without a file to read.
     #[error("{}: there is no *.yaml, *.yml or *.json file in this directory", path.display())]
@@ -42,7 +42,7 @@ pub enum InventoryError {
     /// A value of the wrong kind.
     #[error("{at}: {what} is {found}; expected {expected}")]
     Shape {
-        /// Where it stands.
+        /// Where it stands, with line and column.
         at: String,
         /// The name of the field.
         what: String,
@@ -69,6 +69,8 @@ pub enum InventoryError {
     NotFound {
         /// The configured name.
         workload: String,
+        /// The key of the workload that names it: `name`, `eks` or `ecs`.
+        key: &'static str,
         /// What it names.
         wanted: String,
         /// What it may mean.
@@ -79,6 +81,8 @@ pub enum InventoryError {
     Ambiguous {
         /// The configured name.
         workload: String,
+        /// The key of the workload that names it, as above.
+        key: &'static str,
         /// What it names.
         wanted: String,
         /// All that it may mean.
@@ -89,6 +93,8 @@ pub enum InventoryError {
     Taken {
         /// The second one.
         workload: String,
+        /// The key of the workload that both have, as above.
+        key: &'static str,
         /// What both have.
         what: String,
     },

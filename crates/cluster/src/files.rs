@@ -109,7 +109,7 @@ fn below(root: &Path) -> Result<Vec<PathBuf>, InventoryError> {
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> InventoryError {
-    move |source| InventoryError::Read { path: path.to_owned(), source }
+    move |error| InventoryError::Read { path: path.to_owned(), error }
 }
 
 fn metadata(path: &Path) -> Result<std::fs::Metadata, InventoryError> {

@@ -24,6 +24,12 @@ pub struct Inventory {
     /// Whether every object of the EKS side is known to be here, as in a live cluster. In manifests an object that is
     /// missing may still exist.
     pub is_whole: bool,
+    /// Whether the list of scalable targets of ECS was read, if only to find it empty. Without it a service that is
+    /// autoscaled looks fixed at `desiredCount`.
+    pub has_scalable_targets: bool,
+    /// Who scales a workload that is not here, one line each with its place and what to do. Somebody's demand is missing
+    /// then. All of them are among the notes.
+    pub strays: Vec<String>,
     /// Every file that was read, in order.
     pub sources: Vec<SourceFile>,
     /// What was read and could not be understood, one line each with its place. Nothing is left out in silence.
@@ -227,7 +233,7 @@ pub struct Container {
     pub is_sidecar: bool,
 }
 
-/// One variable of an environment.
+/// One variable of an environment, or one file of a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvVar {
     /// Its name, or one that ends with [`EnvVar::ANY`].
@@ -246,8 +252,10 @@ pub enum Value {
     /// It stands in a secret (Secret, Secrets Manager, Parameter Store), which this tool does not read. The text says
     /// which one.
     Secret(String),
-    /// It comes from something that is not here: a ConfigMap that is not in the manifests, a field of the running pod.
+    /// It comes from something that is not here, for example a ConfigMap that is not in the manifests.
     Unresolved(String),
+    /// It describes the running pod (its address, its resources) and is known there alone.
+    OfPod(String),
 }
 
 impl EnvVar {
@@ -266,7 +274,7 @@ impl EnvVar {
     pub fn plain(&self) -> Option<&str> {
         match &self.value {
             Value::Plain(value) => Some(value),
-            Value::Secret(_) | Value::Unresolved(_) => None,
+            Value::Secret(_) | Value::Unresolved(_) | Value::OfPod(_) => None,
         }
     }
 }
@@ -286,6 +294,9 @@ pub struct Volume {
     pub name: String,
     /// The audiences, expirations in seconds and paths of projected ServiceAccount tokens in it.
     pub tokens: Vec<(String, u64, String)>,
+    /// The files in it that hold configuration (from ConfigMaps, Secrets and the store of secrets), each under its key,
+    /// or one that ends with [`EnvVar::ANY`] where the keys are not known.
+    pub files: Vec<EnvVar>,
     /// Where it stands.
     pub at: String,
 }

@@ -20,6 +20,7 @@ mod pods;
 
 pub use access::{AwsAccess, AwsCredentials, AwsEndpoints, ClusterAccess};
 pub use api::{connect, connect_as_kubectl, may, refused};
+pub use ecs::DESCRIBE_SCALABLE_TARGETS;
 pub use error::InventoryError;
 pub use inventory::{
     Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, Inventory, Overlap, Pod, ServiceAccount, Sited,

@@ -34,8 +34,11 @@ pub fn load(manifests: &[PathBuf], ecs: &[PathBuf], pairs: &[Pair]) -> Result<In
     let service_accounts = objects.service_accounts()?;
     let nodes = objects.nodes();
     let eks = objects.workloads()?;
-    let mut notes = objects.notes;
-    let ecs = tasks.services(&mut notes)?;
+    let ecs = tasks.services();
+    let strays = [objects.strays, tasks.strays].concat();
+    let mut notes = [objects.notes, tasks.notes, strays.clone()].concat();
     let workloads = pairs::pair(eks, ecs, pairs, &mut notes)?;
-    Ok(Inventory { workloads, service_accounts, nodes, is_whole: false, sources: reader.sources, notes })
+    let has_scalable_targets = tasks.has_targets;
+    let (is_whole, sources) = (false, reader.sources);
+    Ok(Inventory { workloads, service_accounts, nodes, is_whole, has_scalable_targets, strays, sources, notes })
 }

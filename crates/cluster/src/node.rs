@@ -23,10 +23,11 @@ const REPLAYED_MAX: usize = 500_000;
 /// The most text in one file, text that aliases repeat included.
 const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// A value and its line.
+/// A value and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub line: u64,
+    pub column: u64,
     pub tree: Tree,
 }
 
@@ -67,7 +68,7 @@ impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Of a value that an alias repeats, the place where it is written down is the one to look at.
         let Spanned { value, defined, .. } = Spanned::<Tree>::deserialize(deserializer)?;
-        Ok(Self { line: defined.line(), tree: value })
+        Ok(Self { line: defined.line(), column: defined.column(), tree: value })
     }
 }
 
@@ -144,7 +145,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Node>, InventoryError>
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let parsed = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-        let failed = |source| InventoryError::Read { path: file.into(), source };
+        let failed = |error| InventoryError::Read { path: file.into(), error };
         let running = thread.spawn_scoped(scope, || deserialize(text)).map_err(failed)?;
         Ok(running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;

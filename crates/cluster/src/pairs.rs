@@ -35,7 +35,7 @@ pub(crate) fn pair(
     let mut known = BTreeSet::new();
     for pair in pairs {
         if !known.insert(&pair.name) {
-            return Err(taken(&pair.name, "its name".to_owned()));
+            return Err(taken(&pair.name, "name", "its name".to_owned()));
         }
         let eks = pair.eks.as_ref().map(|wanted| free.take_eks(pair, wanted, &names)).transpose()?;
         let ecs = pair.ecs.as_ref().map(|wanted| free.take_ecs(pair, wanted, &names)).transpose()?;
@@ -48,7 +48,7 @@ pub(crate) fn pair(
         let ecs = ecs.or_else(|| free.ecs_called(&[Some(name), eks.as_ref().map(|eks| &eks.name)]));
         if eks.is_none() && ecs.is_none() {
             let wanted = format!("workload or service called `{name}`");
-            return Err(names.not_found(name, wanted, name, |_| true));
+            return Err(names.not_found((name, "name"), wanted, name, |_| true));
         }
         workloads.push(Workload { name: name.clone(), ecs: ecs.map(|ecs| ecs.task), eks });
     }
@@ -64,10 +64,10 @@ impl Free {
             return Ok(found);
         }
         if names.eks.contains(wanted) {
-            return Err(taken(&pair.name, format!("`{wanted}`")));
+            return Err(taken(&pair.name, "eks", format!("`{wanted}`")));
         }
-        Err(names
-            .not_found(&pair.name, format!("`{wanted}` in the manifests"), wanted, |name| names.eks.contains(name)))
+        let is_eks = |name: &str| names.eks.contains(name);
+        Err(names.not_found((&pair.name, "eks"), format!("`{wanted}` in the manifests"), wanted, is_eks))
     }
 
     fn take_ecs(&mut self, pair: &Pair, wanted: &str, names: &Names) -> Result<Deployed, InventoryError> {
@@ -81,18 +81,17 @@ impl Free {
             if found.len() > 1 {
                 let candidates = found.iter().filter_map(|slot| slot.as_ref().map(Deployed::full_name)).collect();
                 let wanted = format!("`{wanted}` of ECS");
-                return Err(InventoryError::Ambiguous { workload: pair.name.clone(), wanted, candidates });
+                return Err(InventoryError::Ambiguous { workload: pair.name.clone(), key: "ecs", wanted, candidates });
             }
             if let Some(found) = found.pop().and_then(|slot| slot.take()) {
                 return Ok(found);
             }
         }
         if names.ecs.contains(wanted) {
-            return Err(taken(&pair.name, format!("`{wanted}`")));
+            return Err(taken(&pair.name, "ecs", format!("`{wanted}`")));
         }
-        Err(names.not_found(&pair.name, format!("service or task family `{wanted}` of ECS"), wanted, |name| {
-            names.ecs.contains(name)
-        }))
+        let is_ecs = |name: &str| names.ecs.contains(name);
+        Err(names.not_found((&pair.name, "ecs"), format!("service or task family `{wanted}` of ECS"), wanted, is_ecs))
     }
 
     /// The only one with the first of the names that anything has.
@@ -169,8 +168,8 @@ fn unused(used: &mut BTreeSet<String>, short: &str, long: String) -> String {
     name
 }
 
-fn taken(workload: &str, what: String) -> InventoryError {
-    InventoryError::Taken { workload: workload.to_owned(), what }
+fn taken(workload: &str, key: &'static str, what: String) -> InventoryError {
+    InventoryError::Taken { workload: workload.to_owned(), key, what }
 }
 
 /// Every name of either side.
@@ -187,7 +186,14 @@ impl Names {
         Self { eks, ecs: ecs.flatten().collect() }
     }
 
-    fn not_found(&self, workload: &str, wanted: String, text: &str, of: impl Fn(&str) -> bool) -> InventoryError {
+    /// `by` is the configured workload and its key that names what is not there.
+    fn not_found(
+        &self,
+        by: (&str, &'static str),
+        wanted: String,
+        text: &str,
+        of: impl Fn(&str) -> bool,
+    ) -> InventoryError {
         let all = self.eks.iter().chain(&self.ecs).filter(|name| of(name));
         let likeness = |name: &str| {
             // A name alone is like a reference that ends with it.
@@ -195,7 +201,7 @@ impl Names {
             strsim::jaro_winkler(name, text).max(strsim::jaro_winkler(end, text))
         };
         let nearest = all.max_by(|one, two| likeness(one).total_cmp(&likeness(two))).cloned();
-        InventoryError::NotFound { workload: workload.to_owned(), wanted, nearest }
+        InventoryError::NotFound { workload: by.0.to_owned(), key: by.1, wanted, nearest }
     }
 }
 

@@ -45,14 +45,14 @@ impl Serialize for Secret {
 }
 
 thread_local! {
-    /// Where relative paths of secret files begin while a configuration is read.
-    static FOLDER: RefCell<PathBuf> = const { RefCell::new(PathBuf::new()) };
+    /// Where relative paths of secret files begin while a configuration is read; nothing if the files are not read.
+    static FOLDER: RefCell<Option<PathBuf>> = const { RefCell::new(Some(PathBuf::new())) };
 }
 
 /// Reads something in which the paths of secret files are relative to a folder, that of the configuration. Outside of it
-/// they are relative to the working directory.
-pub fn secrets_from<T>(folder: &Path, read: impl FnOnce() -> T) -> T {
-    let before = FOLDER.replace(folder.to_owned());
+/// they are relative to the working directory. Without a folder the files are not read, and what they hold is empty.
+pub fn secrets_from<T>(folder: Option<&Path>, read: impl FnOnce() -> T) -> T {
+    let before = FOLDER.replace(folder.map(Path::to_owned));
     let done = read();
     FOLDER.set(before);
     done
@@ -91,7 +91,9 @@ impl<'de> Deserialize<'de> for Secret {
 
 fn read(source: &InFile) -> std::io::Result<Secret> {
     let mut text = String::new();
-    let path = FOLDER.with_borrow(|folder| folder.join(&source.file));
+    let Some(path) = FOLDER.with_borrow(|folder| Some(folder.as_ref()?.join(&source.file))) else {
+        return Ok(Secret::new(""));
+    };
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(std::io::Error::other(format!("larger than {FILE_BYTES_MAX} bytes")));
@@ -146,8 +148,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("password"), "hunter2").unwrap();
         let read = || serde_json::from_str::<Secret>(r#"{"file":"password"}"#);
-        assert_eq!(secrets_from(folder.path(), read).unwrap().reveal(), "hunter2");
+        assert_eq!(secrets_from(Some(folder.path()), read).unwrap().reveal(), "hunter2");
         assert!(read().is_err());
+        assert_eq!(secrets_from(None, read).unwrap().reveal(), "", "the file is not read");
     }
 
     #[test]

@@ -26,7 +26,8 @@ impl Adapter for ActiveMq {
         Box::pin(async move {
             let endpoint = target.endpoint;
             let Some(url) = &endpoint.jolokia else {
-                let note = "no `jolokia` is configured: neither the connector's limit nor its connections are read";
+                let note = "no `jolokia` is configured, so the broker is not asked; what counts is `limit` and \
+                            `others` of the endpoint";
                 return Ok(Reading { notes: vec![note.to_owned()], ..Reading::default() });
             };
             let reader = Account::of_reader(endpoint)?;

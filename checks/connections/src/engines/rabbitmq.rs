@@ -34,8 +34,8 @@ impl Adapter for RabbitMq {
         Box::pin(async move {
             let endpoint = target.endpoint;
             let Some(url) = &endpoint.management else {
-                let note =
-                    "no `management` is configured: limits of the virtual host, the user and the nodes are not read";
+                let note = "no `management` is configured, so the broker is not asked; what counts is `limit` and \
+                            `others` of the endpoint";
                 return Ok(Reading { notes: vec![note.to_owned()], ..Reading::default() });
             };
             let reader = Account::of_reader(endpoint)?;

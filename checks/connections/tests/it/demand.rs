@@ -133,3 +133,63 @@ async fn the_processes_of_every_container_multiply_its_pool() {
     let unread = fleet("[sh, -c, 'exec gunicorn -w $WORKERS app']");
     unknown(&case(&server).covers(&unread).await, Reason::InsufficientData, "the number of its processes is not known");
 }
+
+#[tokio::test]
+async fn services_whose_autoscaling_was_not_read_are_no_reason_to_pass() {
+    let server = Lab::redis().await;
+    let env = env(&server);
+    let env = [(env[0].0.as_str(), env[0].1.as_str()), (env[1].0.as_str(), env[1].1.as_str())];
+    let fleet = Fleet::default().service("orders", &env, 3, None);
+    assert_eq!(demand(&server, &fleet).await[..2], [15, 30], "an empty list is one");
+    let found = case(&server).covers(&fleet.without_targets()).await;
+    unknown(
+        &found,
+        Reason::InsufficientData,
+        "orders (ecs): nobody tells how far autoscaling may raise `desiredCount`",
+    );
+    assert!(found.observed.contains("describe-scalable-targets --service-namespace ecs"), "{found:#?}");
+    // It does not matter where no service uses the server.
+    let pods = Fleet::default().deployment(&one(&server, "  replicas: 4\n")).service("mail", &[("A", "1")], 3, None);
+    assert_eq!(demand(&server, &pods.without_targets()).await[..2], [20, 40]);
+}
+
+#[tokio::test]
+async fn an_autoscaler_of_a_workload_that_is_not_in_the_files_is_no_reason_to_pass() {
+    let server = Lab::redis().await;
+    let fleet = Fleet::default().deployment(&one(&server, "  replicas: 4\n"));
+    let stray = fleet.clone().autoscaler("order", 9);
+    let expected = "shop/HorizontalPodAutoscaler/order scales shop/Deployment/order, which is not in the manifests";
+    unknown(&case(&server).covers(&stray).await, Reason::InsufficientData, expected);
+    let target =
+        |cluster| json!({ "ScalableTargets": [{ "ResourceId": format!("service/{cluster}/gone"), "MaxCapacity": 9 }] });
+    let tasks = fleet.service("mail", &[("A", "1")], 1, None);
+    unknown(
+        &case(&server).covers(&tasks.clone().ecs(target("shop"))).await,
+        Reason::InsufficientData,
+        "a target for service shop/gone",
+    );
+    passed(&case(&server).covers(&tasks.ecs(target("of-somebody-else"))).await);
+}
+
+#[tokio::test]
+async fn who_may_use_the_server_unseen_is_no_reason_to_pass_and_who_is_not_seen_is_named() {
+    let server = Lab::redis().await;
+    let job = |container: &str| {
+        Fleet::default().deployment(&one(&server, "  replicas: 2\n")).deployment(&Deployment {
+            name: "job",
+            container: container.to_owned(),
+            ..Deployment::new(&[("LEVEL", "info")])
+        })
+    };
+    let plain = case(&server).covers(&job("")).await;
+    passed(&plain);
+    let notes: Vec<&str> = plain.evidence.iter().map(|one| one.detail.as_str()).collect();
+    assert!(notes.contains(&"not seen to use it, and not counted: job (eks)"), "{notes:?}");
+    let hidden = job("        envFrom: [{secretRef: {name: job}}]\n");
+    let found = case(&server).covers(&hidden).await;
+    unknown(&found, Reason::InsufficientData, "job (eks): the variables `*` at");
+    passed(&case(&server).uses_nothing("job").covers(&hidden).await);
+    let told = case(&server).uses("job", Some(3)).covers(&hidden).await;
+    passed(&told);
+    assert_eq!(sum(&told, "maxclients")[0], 4 * 5 + 4 * 3);
+}

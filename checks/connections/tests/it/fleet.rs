@@ -89,11 +89,18 @@ impl Fleet {
             "serviceName": name, "clusterArn": "arn:aws:ecs:eu-west-1:111122223333:cluster/shop", "status": "ACTIVE",
             "desiredCount": desired, "taskDefinition": format!("{name}:7"),
             "deploymentConfiguration": { "maximumPercent": 200, "minimumHealthyPercent": 100 } }] }));
-        if let Some(max) = max {
-            self.ecs.push(json!({ "ScalableTargets": [{
-                "ResourceId": format!("service/shop/{name}"), "ScalableDimension": "ecs:service:DesiredCount",
-                "MinCapacity": 1, "MaxCapacity": max }] }));
-        }
+        let target = |max: u64| {
+            json!({
+            "ResourceId": format!("service/shop/{name}"), "ScalableDimension": "ecs:service:DesiredCount",
+            "MinCapacity": 1, "MaxCapacity": max })
+        };
+        self.ecs.push(json!({ "ScalableTargets": max.map(target).into_iter().collect::<Vec<Value>>() }));
+        self
+    }
+
+    /// Without any list of scalable targets.
+    pub(crate) fn without_targets(mut self) -> Self {
+        self.ecs.retain(|document| document.get("ScalableTargets").is_none());
         self
     }
 

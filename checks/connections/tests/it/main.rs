@@ -17,6 +17,7 @@ use preflight_connections::{CATALOGUE, Env};
 use preflight_core::{ItemKind, Journal, Outcome, Reason, Scope, judge};
 use preflight_report::CheckResult;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -38,7 +39,7 @@ fn data(name: &str) -> PathBuf {
 struct Case {
     endpoint: Value,
     settings: Settings,
-    uses: Vec<(String, Use)>,
+    uses: BTreeMap<String, Vec<Use>>,
     secrets: Vec<String>,
     _lab: Arc<Lab>,
 }
@@ -47,7 +48,7 @@ impl Case {
     /// `endpoint` without its name.
     fn new(endpoint: Value) -> Self {
         let (settings, secrets) = (Settings::default(), vec![WRONG.to_owned()]);
-        let mut case = Self { endpoint, settings, uses: vec![], secrets, _lab: Lab::join() };
+        let mut case = Self { endpoint, settings, uses: BTreeMap::new(), secrets, _lab: Lab::join() };
         case.endpoint["name"] = json!("db");
         for password in [&case.endpoint["password"], &case.endpoint["observer"]["password"]] {
             case.secrets.extend(password.as_str().map(str::to_owned));
@@ -69,7 +70,13 @@ impl Case {
     }
 
     fn uses(mut self, workload: &str, pool: Option<u64>) -> Self {
-        self.uses.push((workload.to_owned(), Use { endpoint: "db".to_owned(), pool }));
+        self.uses.insert(workload.to_owned(), vec![Use { endpoint: "db".to_owned(), pool }]);
+        self
+    }
+
+    /// The workload uses no endpoint.
+    fn uses_nothing(mut self, workload: &str) -> Self {
+        self.uses.insert(workload.to_owned(), vec![]);
         self
     }
 

@@ -20,12 +20,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum JarError {
     /// It cannot be read.
-    #[error("{path} cannot be read: {source}", path = path.display())]
+    #[error("{path} cannot be read: {error}", path = path.display())]
     Read {
         /// The path.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// It is neither an archive nor a directory.
     #[error("{path} is neither an archive nor a directory: {detail}", path = path.display())]

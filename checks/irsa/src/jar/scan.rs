@@ -54,7 +54,7 @@ pub(super) struct Seen {
 }
 
 pub(super) fn scan(path: &Path) -> Result<Seen, JarError> {
-    let read = |source| JarError::Read { path: path.to_owned(), source };
+    let read = |error| JarError::Read { path: path.to_owned(), error };
     let mut seen = Seen::default();
     let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
     if fs::metadata(path).map_err(read)?.is_dir() {

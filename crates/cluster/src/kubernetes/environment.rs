@@ -31,33 +31,60 @@ pub(crate) fn read(
 
 fn imported(objects: &Objects, key: &Key, source: &Cursor<'_>) -> Result<Vec<EnvVar>, InventoryError> {
     let prefix = source.text_of("prefix")?.unwrap_or_default();
-    let all = |value| vec![EnvVar { name: format!("{prefix}{}", EnvVar::ANY), value, at: source.at() }];
     if let Some(map) = source.get("configMapRef") {
-        let name = map.needed("name")?;
-        let Some(found) = objects.get(&Key::new(&key.namespace, "ConfigMap", &name)) else {
-            return Ok(all(Value::Unresolved(format!("ConfigMap {name} is not in the manifests"))));
-        };
-        let Some(data) = found.get("data") else {
-            return Ok(vec![]);
-        };
-        let variable = |(name, value): (&str, Cursor<'_>)| {
-            Ok(EnvVar { name: format!("{prefix}{name}"), value: Value::Plain(value.text()?), at: value.at() })
-        };
-        return data.fields()?.into_iter().map(variable).collect();
+        return all_of_config_map(objects, key, &map.needed("name")?, &prefix, source);
     }
     if let Some(secret) = source.get("secretRef") {
-        let name = secret.needed("name")?;
-        let Some(keys) = objects.secret(&key.namespace, &name) else {
-            return Ok(all(Value::Secret(format!("every key of Secret {name}, which is not in the manifests"))));
-        };
-        let variable = |secret: &String| EnvVar {
-            name: format!("{prefix}{secret}"),
-            value: Value::Secret(format!("key {secret} of Secret {name}")),
-            at: source.at(),
-        };
-        return Ok(keys.iter().map(variable).collect());
+        return Ok(all_of_secret(objects, key, &secret.needed("name")?, &prefix, source));
     }
-    Ok(all(Value::Unresolved("from a source that this tool does not know".to_owned())))
+    let value = Value::Unresolved("from a source that this tool does not know".to_owned());
+    Ok(vec![any(&prefix, value, source)])
+}
+
+/// Stands for everything in a source whose keys are not known.
+pub(super) fn any(prefix: &str, value: Value, source: &Cursor<'_>) -> EnvVar {
+    EnvVar { name: format!("{prefix}{}", EnvVar::ANY), value, at: source.at() }
+}
+
+/// Every key of a ConfigMap.
+pub(super) fn all_of_config_map(
+    objects: &Objects,
+    key: &Key,
+    name: &str,
+    prefix: &str,
+    source: &Cursor<'_>,
+) -> Result<Vec<EnvVar>, InventoryError> {
+    let Some(found) = objects.get(&Key::new(&key.namespace, "ConfigMap", name)) else {
+        let why = format!("ConfigMap {name} is not in the manifests");
+        return Ok(vec![any(prefix, Value::Unresolved(why), source)]);
+    };
+    let Some(data) = found.get("data") else {
+        return Ok(vec![]);
+    };
+    let variable = |(name, value): (&str, Cursor<'_>)| {
+        Ok(EnvVar { name: format!("{prefix}{name}"), value: Value::Plain(value.text()?), at: value.at() })
+    };
+    data.fields()?.into_iter().map(variable).collect()
+}
+
+/// Every key of a Secret.
+pub(super) fn all_of_secret(
+    objects: &Objects,
+    key: &Key,
+    name: &str,
+    prefix: &str,
+    source: &Cursor<'_>,
+) -> Vec<EnvVar> {
+    let Some(keys) = objects.secret(&key.namespace, name) else {
+        let why = format!("every key of Secret {name}, which is not in the manifests");
+        return vec![any(prefix, Value::Secret(why), source)];
+    };
+    let variable = |secret: &String| EnvVar {
+        name: format!("{prefix}{secret}"),
+        value: Value::Secret(format!("key {secret} of Secret {name}")),
+        at: source.at(),
+    };
+    keys.iter().map(variable).collect()
 }
 
 /// The value of one entry; none if an optional one is known to be absent.
@@ -84,10 +111,13 @@ fn value(
         return of_config_map(objects, key, &map, notes);
     }
     if let Some(field) = source.get("fieldRef") {
-        return Ok(Some(Value::Unresolved(format!("field {} of the running pod", field.needed("fieldPath")?))));
+        return Ok(Some(Value::OfPod(format!("field {} of the running pod", field.needed("fieldPath")?))));
+    }
+    if source.get("resourceFieldRef").is_some() {
+        return Ok(Some(Value::OfPod("what the running pod may use".to_owned())));
     }
     let (name, _) = source.fields()?.into_iter().next().unwrap_or(("nothing", source));
-    Ok(Some(Value::Unresolved(format!("from {name}, which is known in the running pod alone"))))
+    Ok(Some(Value::Unresolved(format!("from {name}, which this tool does not know"))))
 }
 
 fn of_config_map(

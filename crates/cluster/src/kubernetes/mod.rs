@@ -4,6 +4,7 @@ mod environment;
 mod objects;
 mod pod;
 mod selector;
+mod volume;
 mod workload;
 
 pub(crate) use objects::Objects;

@@ -65,6 +65,8 @@ pub(crate) struct Objects {
     /// Those of kinds that this tool does not know, and that have a template of pods.
     unknown: BTreeSet<Key>,
     nodes: BTreeSet<String>,
+    /// Who scales a workload that is not in the manifests.
+    pub strays: Vec<String>,
     pub notes: Vec<String>,
 }
 
@@ -92,8 +94,8 @@ impl Objects {
                     && !items.is_empty()
                     && !fields.iter().any(|(name, _)| name == "kind")
                 {
-                    let line = node.line;
-                    let text = |text: &str| Node { line, tree: Tree::Text(text.to_owned()) };
+                    let (line, column) = (node.line, node.column);
+                    let text = |text: &str| Node { line, column, tree: Tree::Text(text.to_owned()) };
                     fields.push(("kind".to_owned(), text(items)));
                     fields.push(("apiVersion".to_owned(), text(&version)));
                 }
@@ -214,9 +216,11 @@ impl Objects {
                 Err(_) => notes.push(unreadable(&cursor, &key.kind)),
             }
         }
-        let governed = workload::govern(self, &mut workloads, &mut notes)?;
-        workload::autoscale(self, &mut workloads, &governed, &mut notes)?;
+        let mut strays = vec![];
+        let governed = workload::govern(self, &mut workloads, &mut strays)?;
+        workload::autoscale(self, &mut workloads, &governed, &mut strays)?;
         self.notes.append(&mut notes);
+        self.strays = strays;
         Ok(workloads)
     }
 

@@ -1,13 +1,10 @@
 //! The template of pods.
 
-use super::environment;
 use super::objects::{Key, Objects};
+use super::{environment, volume};
 use crate::cursor::Cursor;
-use crate::{Container, InventoryError, Pod, Sited, Volume};
+use crate::{Container, InventoryError, Pod, Sited};
 use std::collections::BTreeMap;
-
-/// The validity of a projected token where a manifest does not say.
-const TOKEN_S: u64 = 3_600;
 
 /// The grace of a pod that is told to end, where a manifest does not say.
 const GRACE_S: u64 = 30;
@@ -44,7 +41,11 @@ pub(crate) fn read(
         grace_s: spec.get("terminationGracePeriodSeconds").map_or(Ok(GRACE_S), |grace| grace.count())?,
         containers,
         init_containers,
-        volumes: spec.items("volumes")?.iter().map(volume).collect::<Result<_, _>>()?,
+        volumes: spec
+            .items("volumes")?
+            .iter()
+            .map(|volume| volume::read(objects, key, volume))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -83,18 +84,4 @@ fn container(
         has_readiness: container.get("readinessProbe").is_some(),
         is_sidecar: container.text_of("restartPolicy")?.as_deref() == Some("Always"),
     })
-}
-
-fn volume(volume: &Cursor<'_>) -> Result<Volume, InventoryError> {
-    let mut tokens = vec![];
-    if let Some(projected) = volume.get("projected") {
-        for source in projected.items("sources")? {
-            if let Some(token) = source.get("serviceAccountToken") {
-                let audience = token.text_of("audience")?.unwrap_or_default();
-                let expiration = token.get("expirationSeconds").map_or(Ok(TOKEN_S), |expiration| expiration.count())?;
-                tokens.push((audience, expiration, token.needed("path")?));
-            }
-        }
-    }
-    Ok(Volume { name: volume.needed("name")?, tokens, at: volume.at() })
 }

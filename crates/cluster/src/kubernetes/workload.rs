@@ -150,7 +150,7 @@ fn surge(cursor: &Cursor<'_>) -> Result<Surge, InventoryError> {
 pub(crate) fn govern(
     objects: &Objects,
     workloads: &mut [EksWorkload],
-    notes: &mut Vec<String>,
+    strays: &mut Vec<String>,
 ) -> Result<BTreeMap<Key, Key>, InventoryError> {
     let mut governed = BTreeMap::new();
     for (key, cursor) in objects.of(&["Rollout"]) {
@@ -158,12 +158,7 @@ pub(crate) fn govern(
         let Some(reference) = spec.get("workloadRef") else { continue };
         let target = Key::new(&key.namespace, &reference.needed("kind")?, &reference.needed("name")?);
         let Some(workload) = workloads.iter_mut().find(|workload| workload.reference() == target.reference()) else {
-            notes.push(format!(
-                "{}: {} takes its pods from {}, which is not in the manifests; it is left out",
-                cursor.at(),
-                key.reference(),
-                target.reference()
-            ));
+            strays.push(stray(&cursor, key, "takes its pods from", &target, workloads));
             continue;
         };
         let own = spec.sited("replicas", Cursor::count)?;
@@ -187,7 +182,7 @@ pub(crate) fn autoscale(
     objects: &Objects,
     workloads: &mut [EksWorkload],
     governed: &BTreeMap<Key, Key>,
-    notes: &mut Vec<String>,
+    strays: &mut Vec<String>,
 ) -> Result<(), InventoryError> {
     for (key, cursor) in objects.of(&["HorizontalPodAutoscaler", "ScaledObject"]) {
         let spec = cursor.get("spec").ok_or_else(|| cursor.unlike("an object with `spec`"))?;
@@ -196,13 +191,7 @@ pub(crate) fn autoscale(
         let target = Key::new(&key.namespace, &kind, &target.needed("name")?);
         let found = autoscaler(key, &cursor, &spec)?;
         let Some(workload) = scaled(workloads, governed.get(&target).unwrap_or(&target)) else {
-            notes.push(format!(
-                "{}: {} scales {} {}, which is not in the manifests or not known",
-                cursor.at(),
-                key.reference(),
-                target.kind,
-                target.name
-            ));
+            strays.push(stray(&cursor, key, "scales", &target, workloads));
             continue;
         };
         match &workload.autoscaler {
@@ -212,6 +201,22 @@ pub(crate) fn autoscale(
         }
     }
     Ok(())
+}
+
+/// What is said of an object that governs the pods of a workload that is not here.
+fn stray(cursor: &Cursor<'_>, key: &Key, does: &str, target: &Key, workloads: &[EksWorkload]) -> String {
+    let of_that_name = workloads.iter().filter(|one| one.name == target.name).map(EksWorkload::reference);
+    let of_that_name: Vec<String> = of_that_name.collect();
+    let meant =
+        if of_that_name.is_empty() { String::new() } else { format!(" (is {} meant?)", of_that_name.join(" or ")) };
+    format!(
+        "{}: {} {does} {}, which is not in the manifests or not known{meant}, so nobody knows what its pods connect to; add \
+         its manifest, or take the {} out",
+        cursor.at(),
+        key.reference(),
+        target.reference(),
+        key.kind
+    )
 }
 
 /// The workload that is meant. Charts often write the namespace into some of their objects and leave it to the command

@@ -6,7 +6,9 @@ mod numbers;
 mod pairing;
 mod real;
 mod robust;
+mod scaling;
 mod selectors;
+mod volumes;
 
 use preflight_cluster::{Inventory, InventoryError, Pair, load};
 use std::path::{Path, PathBuf};

@@ -84,6 +84,14 @@ fn a_configured_name_that_is_not_there_is_an_error_that_names_the_nearest() {
     );
     assert!(failed(named("orders", None, Some("invoice"))).ends_with("the nearest is `invoices`"));
     assert!(failed(named("bilding", None, None)).contains("`shop/Deployment/billing`"));
+    for (pair, wrong) in [
+        (named("orders", Some("shop/Deployment/order"), None), "eks"),
+        (named("orders", None, Some("invoice")), "ecs"),
+        (named("bilding", None, None), "name"),
+    ] {
+        let error = load_both(&eks, &ecs, &[pair]).unwrap_err();
+        assert!(matches!(&error, InventoryError::NotFound { key, .. } if *key == wrong), "{wrong}: {error:?}");
+    }
 }
 
 #[test]

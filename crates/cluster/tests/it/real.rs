@@ -60,7 +60,7 @@ fn every_workload_of_both_sides_is_there_under_its_name() {
             "web: shop/Rollout/web -",
         ]
     );
-    assert!(!inventory.is_whole && inventory.nodes.is_none());
+    assert!(!inventory.is_whole && inventory.nodes.is_none() && inventory.has_scalable_targets);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn an_environment_is_put_together_as_kubernetes_does_it() {
     let value = |name| variable(container, name).value.clone();
     assert_eq!(value("APP_DB_PASSWORD"), Value::Secret("key DB_PASSWORD of Secret database".into()));
     assert_eq!(value("DB_PASSWORD"), Value::Secret("key DB_PASSWORD of Secret database".into()));
-    assert_eq!(value("POD_IP"), Value::Unresolved("field status.podIP of the running pod".into()));
+    assert_eq!(value("POD_IP"), Value::OfPod("field status.podIP of the running pod".into()));
     assert!(matches!(value("POOL"), Value::Unresolved(why) if why.contains("tuning")));
     let import = &eks(&inventory, "import-").pod.containers[0];
     assert!(import.env.iter().all(EnvVar::is_any) && import.env.len() == 2);
@@ -222,7 +222,7 @@ fn what_is_not_understood_is_noted_and_nothing_else() {
     let expected = [
         "makes pods that this tool does not know",
         "shop/Pod/shop-test is left out: it runs in `helm test` alone",
-        "scales Deployment gone",
+        "shop/HorizontalPodAutoscaler/gone scales shop/Deployment/gone",
         "gone: MISSING",
         "service old is INACTIVE",
         "table/orders is not the number of tasks",

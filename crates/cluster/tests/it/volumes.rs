@@ -1,0 +1,53 @@
+//! What a pod is given as files.
+
+use super::manifests;
+use preflight_cluster::{EnvVar, Value};
+
+/// The files of the only volume of the only workload, in a manifest with a ConfigMap and a Secret.
+fn files(volume: &str) -> Vec<EnvVar> {
+    let text = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: known, namespace: shop}}\ndata:\n  a.yml: 'url: db'\n  b.yml: \
+         x\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: known, namespace: shop}}\nstringData: {{c.yml: \
+         canary}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p, namespace: shop}}\nspec:\n  containers: [{{name: \
+         c}}]\n  volumes: [{{name: v, {volume}}}]\n"
+    );
+    let inventory = manifests(&text).unwrap();
+    assert!(!format!("{inventory:?}").contains("canary"));
+    inventory.workloads[0].eks.as_ref().unwrap().pod.volumes[0].files.clone()
+}
+
+fn names(volume: &str) -> Vec<String> {
+    files(volume).into_iter().map(|file| file.name).collect()
+}
+
+#[test]
+fn a_config_map_in_the_manifests_gives_names_and_texts() {
+    let found = files("configMap: {name: known}");
+    assert_eq!(found[0].plain(), Some("url: db"));
+    assert!(found[0].at.ends_with(":5"), "{}", found[0].at);
+    assert_eq!(names("configMap: {name: known}"), ["a.yml", "b.yml"]);
+    assert_eq!(names("configMap: {name: known, items: [{key: b.yml, path: x}]}"), ["b.yml"]);
+    let gone = files("configMap: {name: gone}");
+    assert!(gone[0].is_any() && matches!(&gone[0].value, Value::Unresolved(why) if why.contains("gone")));
+}
+
+#[test]
+fn a_secret_gives_names_alone_and_items_name_even_those_of_one_that_is_not_here() {
+    let known = files("secret: {secretName: known}");
+    assert_eq!(
+        (known[0].name.as_str(), &known[0].value),
+        ("c.yml", &Value::Secret("key c.yml of Secret known".into()))
+    );
+    assert!(files("secret: {secretName: gone}")[0].is_any());
+    assert_eq!(names("secret: {secretName: gone, items: [{key: tls.crt, path: tls.crt}]}"), ["tls.crt"]);
+}
+
+#[test]
+fn projected_volumes_have_the_files_of_all_their_sources_and_the_store_of_secrets_any() {
+    let sources = "{serviceAccountToken: {path: token}}, {configMap: {name: known}}, {secret: {name: known}}, \
+                   {downwardAPI: {items: []}}";
+    assert_eq!(names(&format!("projected: {{sources: [{sources}]}}")), ["a.yml", "b.yml", "c.yml"]);
+    let csi = |driver: &str| names(&format!("csi: {{driver: {driver}, readOnly: true}}"));
+    assert_eq!((csi("secrets-store.csi.k8s.io"), csi("efs.csi.aws.com")), (vec!["*".to_owned()], vec![]));
+    assert_eq!((names("emptyDir: {}"), names("persistentVolumeClaim: {claimName: data}")), (vec![], vec![]));
+}
