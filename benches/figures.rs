@@ -1,17 +1,26 @@
 //! The figures that the issues name: start-up, a large run in manifests mode with live reads, the size of the program.
 //! `make bench` prints them; each beside its target.
-#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "it measures and prints")]
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::unwrap_used, reason = "it measures and prints")]
 
 use anyhow::{Context, Result, ensure};
+use preflight_fixtures::aws::{Cluster, Config, IdentityDouble, ServiceAccount};
 use preflight_fixtures::servers::{Redis, RedisOptions};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+#[allow(dead_code, reason = "tests use the rest of it")]
+#[path = "../tests/it/tool.rs"]
+mod tool;
+
+#[path = "../tests/cluster/measure.rs"]
+mod measure;
+
 const TOOL: &str = env!("CARGO_BIN_EXE_eks-preflight");
 const WORKLOADS: usize = 200;
 const ENDPOINTS: usize = 20;
+const LIVE_WORKLOADS: usize = 1_000;
 
 fn main() -> Result<()> {
     let bytes = std::fs::metadata(TOOL).context("the program")?.len();
@@ -24,7 +33,71 @@ fn main() -> Result<()> {
         nothing.as_secs_f64() * 1e3
     );
     let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(large_run())
+    runtime.block_on(large_run())?;
+    large_cluster(&runtime)
+}
+
+/// 1,000 Deployments with two pods, a ReplicaSet and a ServiceAccount each, read from an API server.
+fn large_cluster(runtime: &tokio::runtime::Runtime) -> Result<()> {
+    let mut cluster = Cluster::new("bench", "111122223333", "eu-west-1");
+    for index in 0..LIVE_WORKLOADS {
+        let name = format!("service-{index:04}");
+        cluster =
+            cluster.service_account(ServiceAccount::new("shop", &name).role_arn("arn:aws:iam::111122223333:role/a"));
+        for object in with_pods(&name) {
+            cluster = cluster.object(object);
+        }
+    }
+    let double = runtime.block_on(IdentityDouble::start(Config::new("eu-west-1").cluster(cluster)))?;
+    let folder = tempfile::tempdir()?;
+    let kubeconfig = serde_json::json!({ "current-context": "a", "users": [],
+        "clusters": [{ "name": "a", "cluster": { "server": double.urls().kubernetes } }],
+        "contexts": [{ "name": "a", "context": { "cluster": "a", "user": "" } }] });
+    std::fs::write(folder.path().join("kubeconfig"), kubeconfig.to_string())?;
+    let config = "environment: bench\ncluster: {kubeconfig: kubeconfig, namespaces: [shop]}\n";
+    std::fs::write(folder.path().join("preflight.yaml"), config)?;
+    let (ran, took, peak) =
+        measure::measured(tool::command(folder.path()).args(["plan", "--to", "traffic-1", "--output", "json"]));
+    let planned = ran.json()["items"].as_array().map_or(0, Vec::len);
+    ensure!(ran.code == 0 && planned >= LIVE_WORKLOADS, "{planned} planned; {}", ran.err);
+    println!(
+        "{LIVE_WORKLOADS} workloads from a cluster's API: {:.2} s and {:.1} MiB; target 3 s and 64 MiB",
+        took.as_secs_f64(),
+        peak as f64 / f64::from(1 << 20)
+    );
+    Ok(())
+}
+
+/// A Deployment as an API server gives it, with what its controllers made.
+fn with_pods(name: &str) -> Vec<serde_json::Value> {
+    use serde_json::json;
+    let env: Vec<_> = (0..20).map(|n| json!({ "name": format!("VARIABLE_{n}"), "value": "x".repeat(40) })).collect();
+    let pod = json!({ "serviceAccountName": name, "containers": [{ "name": "app", "image": "registry.example/app:1", "env": env,
+        "resources": { "requests": { "cpu": "100m", "memory": "128Mi" } } }] });
+    let template = json!({ "metadata": { "labels": { "app": name } }, "spec": pod });
+    let owner =
+        |kind: &str, name: &str| json!([{ "apiVersion": "apps/v1", "kind": kind, "name": name, "controller": true }]);
+    let metadata = |name: &str| {
+        json!({ "name": name, "namespace": "shop", "resourceVersion": "12345",
+        "managedFields": [{ "manager": "kubectl", "operation": "Apply", "fieldsV1": { "f:spec": template } }] })
+    };
+    let set = format!("{name}-5d9c7b");
+    let mut objects = vec![
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata(name),
+            "spec": { "replicas": 2, "selector": { "matchLabels": { "app": name } }, "template": template } }),
+        json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata(&set),
+            "spec": { "replicas": 2, "template": template } }),
+    ];
+    objects[1]["metadata"]["ownerReferences"] = owner("Deployment", name);
+    for suffix in ["a", "b"] {
+        let statuses =
+            json!([{ "name": "app", "ready": true, "image": "registry.example/app:1", "imageID": "x".repeat(80) }]);
+        let mut made = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata(&format!("{set}-{suffix}")), "spec": pod,
+            "status": { "phase": "Running", "containerStatuses": statuses } });
+        made["metadata"]["ownerReferences"] = owner("ReplicaSet", &set);
+        objects.push(made);
+    }
+    objects
 }
 
 /// The median of fifty starts.

@@ -94,6 +94,18 @@ pub(crate) struct InitArgs {
     /// A file or directory of rendered Kubernetes manifests.
     #[arg(long, value_name = "DIR", env = "EKS_PREFLIGHT_MANIFESTS")]
     pub manifests: Vec<PathBuf>,
+    /// Find in the cluster what runs in EKS.
+    #[arg(long, conflicts_with = "manifests", env = "EKS_PREFLIGHT_FROM_CLUSTER")]
+    pub cluster: bool,
+    /// A namespace to look in; that of the kubeconfig's context if left out.
+    #[arg(long, short, value_name = "NAME", env = "EKS_PREFLIGHT_NAMESPACE", value_delimiter = ',')]
+    pub namespace: Vec<String>,
+    /// The kubeconfig; the one that kubectl would take if left out.
+    #[arg(long, value_name = "FILE", env = "EKS_PREFLIGHT_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in the kubeconfig.
+    #[arg(long, env = "EKS_PREFLIGHT_CONTEXT")]
+    pub context: Option<String>,
     /// A file or directory of ECS task definitions, services and scalable targets, as the AWS CLI prints them.
     #[arg(long, value_name = "DIR", env = "EKS_PREFLIGHT_ECS")]
     pub ecs: Vec<PathBuf>,

@@ -5,7 +5,8 @@ use crate::cli::{Answer, Cli, ConfigArgs, PlanArgs, SchemaOf};
 use crate::config::{CONFIG_SCHEMA, Loaded, Without};
 use crate::output::{complain, say, say_json};
 use crate::plan::{Choice, Planned, Step};
-use crate::run::{configuration, inventory, warn};
+use crate::rights;
+use crate::run::{configuration, from_files, inventory, warn};
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use preflight_cluster::{Inventory, Workload};
@@ -22,14 +23,18 @@ pub(crate) fn lint(args: &ConfigArgs) -> Result<ExitCode> {
     if !loaded.missing.is_empty() {
         return Err(loaded.mistaken(loaded.missing.clone()).into());
     }
+    let path = args.config.display();
     if let Some(mistake) = loaded.unset.iter().find(|mistake| decides_the_plan(&mistake.path)) {
-        let path = args.config.display();
         complain(&format!("{path}: no mistake; neither `manifests` nor `ecs` were read, for {} is open", mistake.path));
         return Ok(ExitCode::Go);
     }
-    let inventory = inventory(&loaded)?;
+    let inventory = from_files(&loaded)?;
     for note in &inventory.notes {
         complain(&format!("note: {note}"));
+    }
+    if loaded.config.cluster.is_source() {
+        complain(&format!("{path}: no mistake; what runs in EKS is in the cluster, which `plan` and `run` read"));
+        return Ok(ExitCode::Go);
     }
     let read = read(&inventory);
     let areas = Areas::new(&loaded.config, inventory);
@@ -64,10 +69,10 @@ fn read(inventory: &Inventory) -> String {
 }
 
 /// Says what a run would do.
-pub(crate) fn plan(args: &PlanArgs) -> Result<ExitCode> {
+pub(crate) async fn plan(args: &PlanArgs) -> Result<ExitCode> {
     let loaded = configuration(&args.config.config, Without::Secrets)?;
     warn(&loaded, &loaded.unset);
-    let inventory = inventory(&loaded)?;
+    let inventory = inventory(&loaded).await?;
     let notes = inventory.notes.clone();
     let areas = Areas::new(&loaded.config, inventory);
     let choice =
@@ -96,6 +101,7 @@ fn as_json(planned: &Planned) -> Value {
     };
     json!({
         "transition": planned.transition,
+        "reading": planned.reading.iter().map(rights::named).collect::<Vec<_>>(),
         "sha256": plan_digest(planned),
         "items": planned.steps.iter().map(step).collect::<Vec<_>>(),
         "consent": planned.consentable(),
@@ -143,6 +149,7 @@ fn as_text(planned: &Planned, notes: &[String]) -> String {
     let targets: BTreeSet<&String> = planned.steps.iter().flat_map(|step| &step.targets).collect();
     let longest: u64 = planned.steps.iter().map(|step| step.meta.limit_ms).max().unwrap_or(0);
     section(&mut text, "targets", targets.iter().map(|target| (*target).clone()));
+    section(&mut text, "to read what is deployed it took the rights", planned.reading.iter().map(rights::named));
     section(&mut text, "permissions, at most", permissions.into_iter());
     let consent = planned.consentable().into_iter().map(|subject| format!("--consent {subject}"));
     section(&mut text, "what can be consented to", consent);

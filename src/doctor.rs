@@ -39,9 +39,9 @@ type Looking = Pin<Box<dyn Future<Output = Vec<Look>> + Send>>;
 /// Looks at everything that the configuration names.
 pub(crate) async fn doctor(args: &DoctorArgs) -> Result<ExitCode> {
     let loaded = configuration(&args.config.config, Without::Secrets)?;
-    let (files, inventory) = files(&loaded);
+    let (deployed, inventory) = deployed(&loaded).await;
     let mut found = not_there(&loaded);
-    found.push(files);
+    found.push(deployed);
     found.push(state(&args.state.state));
     found.extend(at_once(looks(&loaded, inventory)).await);
     let gaps = found.iter().filter(|look| look.seen.is_err()).count();
@@ -76,11 +76,13 @@ fn not_there(loaded: &Loaded) -> Vec<Look> {
     loaded.unset.iter().chain(others).map(look).collect()
 }
 
-fn files(loaded: &Loaded) -> (Look, Inventory) {
-    let what = "manifests and task definitions".to_owned();
-    match inventory(loaded) {
+async fn deployed(loaded: &Loaded) -> (Look, Inventory) {
+    let what = "what is deployed".to_owned();
+    match inventory(loaded).await {
         Ok(inventory) if inventory.workloads.is_empty() => {
-            let problem = "no workload was found; name directories under `manifests` and `ecs`".to_owned();
+            let problem = "no workload was found; name directories under `manifests` and `ecs`, or namespaces under \
+                           `cluster`"
+                .to_owned();
             (Look { what, seen: Err(problem) }, inventory)
         }
         Ok(inventory) => (Look { what, seen: Ok(format!("{} workloads", inventory.workloads.len())) }, inventory),
@@ -125,7 +127,7 @@ fn looks(loaded: &Loaded, inventory: Inventory) -> Vec<Looking> {
         all.push(aws(loaded, areas.irsa));
     }
     let access = &loaded.config.cluster;
-    if access.in_cluster || access.kubeconfig.is_some() {
+    if access.is_reachable() {
         all.push(Box::pin(cluster(access.clone(), of_cluster)));
     }
     for target in &loaded.config.load.targets {

@@ -1,11 +1,11 @@
-//! `init`: a commented starter configuration from what manifests and task definitions tell.
+//! `init`: a commented starter configuration from what manifests or a cluster, and task definitions tell.
 
 mod servers;
 
 use crate::cli::InitArgs;
 use crate::output::{complain, say};
 use anyhow::{Result, bail};
-use preflight_cluster::{Inventory, Workload};
+use preflight_cluster::{ClusterAccess, Inventory, InventoryError, Workload, connect, load_live};
 use preflight_report::ExitCode;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 
 /// Writes a configuration, and never over one that is there.
-pub(crate) fn init(args: &InitArgs) -> Result<ExitCode> {
-    let inventory = preflight_cluster::load(&args.manifests, &args.ecs, &[])?;
-    let text = starter(args, &inventory);
+pub(crate) async fn init(args: &InitArgs) -> Result<ExitCode> {
+    let (inventory, source) = found(args).await?;
+    let text = starter(args, &source, &inventory);
     if args.config == Path::new("-") {
         say(&text)?;
         return Ok(ExitCode::Go);
@@ -42,16 +42,63 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode> {
     Ok(ExitCode::Go)
 }
 
-fn starter(args: &InitArgs, inventory: &Inventory) -> String {
+/// What runs, and what the configuration says about where that was found.
+async fn found(args: &InitArgs) -> Result<(Inventory, String)> {
+    let mut source = String::new();
+    if !args.cluster {
+        if !args.namespace.is_empty() {
+            bail!("--namespace: there are namespaces in a cluster; add --cluster");
+        }
+        source.push_str("# cluster: {name: shop, kubeconfig: kubeconfig.yaml}\n\n");
+        list(&mut source, "manifests", args, &args.manifests);
+        return Ok((preflight_cluster::load(&args.manifests, &args.ecs, &[])?, source));
+    }
+    let mut access = ClusterAccess {
+        kubeconfig: match &args.kubeconfig {
+            Some(path) => Some(path.clone()),
+            None => kubeconfig()?,
+        },
+        context: args.context.clone(),
+        ..ClusterAccess::default()
+    };
+    access.in_cluster = access.kubeconfig.is_none();
+    let client = connect(&access).await.map_err(InventoryError::Unread)?;
+    let own = || vec![client.default_namespace().to_owned()];
+    access.namespaces = if args.namespace.is_empty() { own() } else { args.namespace.clone() };
+    let inventory = load_live(&client, &access, &args.ecs, &[]).await?;
+    let mut parts: Vec<String> = vec![];
+    parts.extend(access.kubeconfig.map(|path| format!("kubeconfig: {}", in_config(args, &path))));
+    parts.extend(access.context.map(|context| format!("context: {}", quoted(&context))));
+    parts.extend(access.in_cluster.then(|| "inCluster: true".to_owned()));
+    parts.extend(inventory.cluster.as_ref().map(|seen| format!("uid: {}", quoted(&seen.uid))));
+    let namespaces = access.namespaces.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+    parts.push(format!("namespaces: [{namespaces}]"));
+    let _ = writeln!(source, "# What runs in EKS is read from there; add its name in EKS, `name`.");
+    let _ = writeln!(source, "cluster: {{{}}}\n", parts.join(", "));
+    Ok((inventory, source))
+}
+
+/// The kubeconfig that kubectl would take: that of the environment, or of the home folder. None is the pod's own.
+#[expect(clippy::disallowed_methods, reason = "the environment decides for kubectl, too")]
+fn kubeconfig() -> Result<Option<PathBuf>> {
+    let paths = std::env::var_os("KUBECONFIG").map(|paths| std::env::split_paths(&paths).collect::<Vec<_>>());
+    let named = paths.unwrap_or_default().into_iter().filter(|path| path.is_file()).collect::<Vec<_>>();
+    if named.len() > 1 {
+        bail!("KUBECONFIG names several files; name one with --kubeconfig");
+    }
+    let home = || std::env::home_dir().map(|home| home.join(".kube/config")).filter(|path| path.is_file());
+    Ok(named.into_iter().next().or_else(home))
+}
+
+fn starter(args: &InitArgs, source: &str, inventory: &Inventory) -> String {
     let mut text = String::from(
         "# What eks-preflight is told about one environment. `eks-preflight schema config` prints the JSON Schema for editors.\n\
          # Secrets: ${VARIABLE} from the environment, or {file: PATH}.\n\n\
          environment: staging # <- its name; a report is valid for it alone\n\n\
-         # aws: {accountId: \"111122223333\", region: eu-west-1}\n\
-         # cluster: {name: shop, kubeconfig: kubeconfig.yaml}\n\n",
+         # aws: {accountId: \"111122223333\", region: eu-west-1}\n",
     );
-    list(&mut text, "manifests", &args.manifests, &args.config);
-    list(&mut text, "ecs", &args.ecs, &args.config);
+    text.push_str(source);
+    list(&mut text, "ecs", args, &args.ecs);
     workloads(&mut text, inventory);
     text.push_str(&servers::Servers::of(inventory).section());
     text.push_str(
@@ -62,16 +109,20 @@ fn starter(args: &InitArgs, inventory: &Inventory) -> String {
     text
 }
 
-fn list(text: &mut String, key: &str, paths: &[PathBuf], config: &Path) {
+fn list(text: &mut String, key: &str, args: &InitArgs, paths: &[PathBuf]) {
     if paths.is_empty() {
         let _ = writeln!(text, "# {key}: [DIRECTORY]");
         return;
     }
-    // Paths in the file are relative to it, and these are relative to here.
-    let is_here = config.parent().is_none_or(|folder| folder.as_os_str().is_empty());
-    let named = |path: &PathBuf| if is_here { path.clone() } else { std::path::absolute(path).unwrap_or(path.clone()) };
-    let paths = paths.iter().map(|path| quoted(&named(path).display().to_string())).collect::<Vec<_>>();
+    let paths = paths.iter().map(|path| in_config(args, path)).collect::<Vec<_>>();
     let _ = writeln!(text, "{key}: [{}]", paths.join(", "));
+}
+
+/// A path of the command line as it stands in the configuration, whose paths are relative to its own folder.
+fn in_config(args: &InitArgs, path: &Path) -> String {
+    let is_here = args.config.parent().is_none_or(|folder| folder.as_os_str().is_empty());
+    let path = if is_here { path.to_owned() } else { std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) };
+    quoted(&path.display().to_string())
 }
 
 /// YAML reads a JSON string as it is; what would be a variable is none here.

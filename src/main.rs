@@ -25,7 +25,7 @@ mod run;
 
 use clap::Parser;
 use cli::{Cli, Command};
-use preflight_report::ExitCode;
+use preflight_report::{ExitCode, Reason};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -56,9 +56,12 @@ fn main() -> std::process::ExitCode {
 
 /// Everything that is wrong before a run begins is wrong with what this tool was told, unless it says otherwise.
 fn failure_code(error: &anyhow::Error) -> ExitCode {
-    match error.downcast_ref::<ToolFailure>() {
-        Some(_) => ExitCode::Internal,
-        None => ExitCode::Usage,
+    if error.is::<ToolFailure>() {
+        return ExitCode::Internal;
+    }
+    match run::unread(error).map(|why| why.reason) {
+        Some(Reason::Forbidden | Reason::Unreachable | Reason::Timeout) => ExitCode::NothingReached,
+        _ => ExitCode::Usage,
     }
 }
 
@@ -75,16 +78,16 @@ impl std::fmt::Display for ToolFailure {
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     let style = output::Style::of(cli.no_color, std::io::stdout().is_terminal());
     match cli.command {
-        Command::Init(args) => init::init(&args),
+        Command::Init(args) => asynchronous(init::init(&args)),
         Command::Lint(args) => commands::lint(&args),
-        Command::Plan(args) => commands::plan(&args),
+        Command::Plan(args) => asynchronous(commands::plan(&args)),
         Command::Run(args) => asynchronous(run::run(&args, style)),
         Command::Report(command) => reports::report(&command, style),
         Command::Inspect(command) => inspect::inspect(&command),
         Command::Explain(args) => catalogue::explain(&args),
         Command::List(args) => catalogue::list(&args),
         Command::Schema { of } => commands::schema(of),
-        Command::Manifest(args) => manifest::manifest(&args),
+        Command::Manifest(args) => asynchronous(manifest::manifest(&args)),
         Command::Cleanup(args) => asynchronous(cleanup::cleanup(&args)),
         Command::Doctor(args) => asynchronous(doctor::doctor(&args)),
         Command::Completions { shell } => commands::completions(shell),

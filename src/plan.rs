@@ -4,7 +4,9 @@ use crate::areas::{self, Areas};
 use crate::config::{Loaded, nearest};
 use crate::pattern;
 use anyhow::{Result, bail};
-use preflight_core::{Check, Disruption, Item, ItemKind, Job, Level, Meta, Phase, Reason, Right};
+use preflight_core::{
+    CannotTell, Check, Disruption, Item, ItemKind, Job, Level, Meta, Phase, Reason, Right, Run, Scope,
+};
 use preflight_report::{Excluded, Plan, PlanItem, Transition};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub(crate) struct Planned {
     pub excluded: Vec<Excluded>,
     /// The waivers that lower a level in this plan.
     pub waivers: Vec<preflight_report::Waiver>,
+    /// What it took to read what is deployed.
+    pub reading: Vec<Right>,
 }
 
 /// One check of one subject.
@@ -48,12 +52,8 @@ impl Planned {
     /// # Errors
     /// If the phase is not known, a selection or a consent names nothing, or a waiver fits no item of the plan.
     pub(crate) fn new(loaded: &Loaded, areas: &Areas, choice: &Choice) -> Result<Self> {
-        let Some((phase, from)) = loaded.phases.find(&choice.to) else {
-            let known = loaded.phases.names().collect::<Vec<_>>().join(", ");
-            bail!("`{}` is not a phase of this migration; the phases are: {known}", choice.to);
-        };
-        let transition = Transition { from: from.to_owned(), to: choice.to.clone() };
-        let mut planned = Self { transition, steps: vec![], excluded: vec![], waivers: vec![] };
+        let (phase, mut planned) = Self::empty(loaded, choice)?;
+        planned.reading.clone_from(&areas.irsa.inventory.rights);
         for (meta, item) in areas.items() {
             planned.add(meta, item, phase, loaded);
         }
@@ -63,6 +63,30 @@ impl Planned {
         planned.consent(&choice.consent)?;
         planned.waive(loaded)?;
         Ok(planned)
+    }
+
+    /// The plan where what is deployed could not be read: every check, of everything, and none of them can tell.
+    ///
+    /// # Errors
+    /// If the phase is not known.
+    pub(crate) fn unread(loaded: &Loaded, choice: &Choice, why: &CannotTell) -> Result<Self> {
+        let (phase, mut planned) = Self::empty(loaded, choice)?;
+        let target = loaded.config.cluster.target();
+        let detail = format!("what is deployed could not be read: {}", why.detail);
+        for meta in areas::metas() {
+            let check = Unread(CannotTell::new(why.reason, &detail));
+            planned.add(meta, Item::planned("everything", vec![target.clone()], check), phase, loaded);
+        }
+        Ok(planned)
+    }
+
+    fn empty(loaded: &Loaded, choice: &Choice) -> Result<(Phase, Self)> {
+        let Some((phase, from)) = loaded.phases.find(&choice.to) else {
+            let known = loaded.phases.names().collect::<Vec<_>>().join(", ");
+            bail!("`{}` is not a phase of this migration; the phases are: {known}", choice.to);
+        };
+        let transition = Transition { from: from.to_owned(), to: choice.to.clone() };
+        Ok((phase, Self { transition, steps: vec![], excluded: vec![], waivers: vec![], reading: vec![] }))
     }
 
     /// A check that found nothing to look at must not vanish without a word.
@@ -209,9 +233,19 @@ impl Planned {
         self.steps.iter().filter(selected).filter(needs).map(|step| step.subject.as_str()).collect()
     }
 
-    /// The rights of everything that is to be run.
+    /// The rights of everything that is to be run, and of reading what is deployed.
     pub(crate) fn rights(&self) -> BTreeSet<&Right> {
-        self.steps.iter().filter(|step| step.skip.is_none()).flat_map(|step| &step.rights).collect()
+        let steps = self.steps.iter().filter(|step| step.skip.is_none());
+        steps.flat_map(|step| &step.rights).chain(&self.reading).collect()
+    }
+}
+
+/// A check of what could not be read.
+struct Unread(CannotTell);
+
+impl Check for Unread {
+    fn run<'a>(&'a self, _scope: &'a Scope) -> Run<'a> {
+        Box::pin(async { Err(self.0.clone()) })
     }
 }
 

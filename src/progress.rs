@@ -19,13 +19,18 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(checks: usize) -> Self {
+    pub(crate) fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let all = MultiProgress::with_draw_target(target);
-        let total = all.add(ProgressBar::new(checks as u64).with_style(style("{bar:24} {pos}/{len} checks {elapsed}")));
+        let total = all.add(ProgressBar::new(0).with_style(style("{bar:24} {pos}/{len} checks {elapsed}")));
         total.tick();
         Self { all, total, running: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Says how many checks there are.
+    pub(crate) fn expect(&self, checks: usize) {
+        self.total.set_length(checks as u64);
     }
 
     pub(crate) fn show(&self, teller: &str, event: &Event) {

@@ -4,7 +4,7 @@
 use crate::plan::Planned;
 use preflight_cluster::{Client, ClusterAccess, connect, may};
 use preflight_core::{CannotTell, Permission, Reason, Right, Scope};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -23,7 +23,9 @@ const AT_ONCE: usize = 16;
 /// run as usual and say themselves what they meet.
 pub(crate) async fn withhold(planned: &mut Planned, access: &ClusterAccess, scope: &Scope) {
     let of_cluster = |right: &&Right| matches!(right.permission, Permission::Kubernetes { .. });
-    let asked: Vec<Right> = planned.rights().into_iter().filter(of_cluster).cloned().collect();
+    // That of reading what is deployed was asked for by doing it.
+    let steps = planned.steps.iter().filter(|step| step.skip.is_none());
+    let asked: BTreeSet<Right> = steps.flat_map(|step| &step.rights).filter(of_cluster).cloned().collect();
     if asked.is_empty() {
         return;
     }
@@ -43,7 +45,7 @@ pub(crate) async fn withhold(planned: &mut Planned, access: &ClusterAccess, scop
 /// What the cluster answers about rights; those are left out about which nothing came in time.
 pub(crate) async fn answers(
     client: &Client,
-    asked: Vec<Right>,
+    asked: impl IntoIterator<Item = Right>,
     scope: &Scope,
 ) -> BTreeMap<Right, Result<bool, CannotTell>> {
     let slots = Arc::new(Semaphore::new(AT_ONCE));

@@ -9,8 +9,10 @@ use crate::plan::{Choice, Planned};
 use crate::progress::Progress;
 use crate::rights;
 use anyhow::{Context, Result};
-use preflight_cluster::{Inventory, InventoryError, Pair};
-use preflight_core::{Event, Journal, Outcome, Pin, Reason, Remediation, Scope, Timestamp, journal, run_all};
+use preflight_cluster::{Inventory, InventoryError, Pair, SeenCluster, connect, load_live};
+use preflight_core::{
+    CannotTell, Event, Journal, Outcome, Pin, Reason, Remediation, Scope, Timestamp, journal, run_all,
+};
 use preflight_report::{
     Aws, CheckResult, Cluster, Config, ConfigSource, ExitCode, Integrity, Report, Run, SCHEMA, SCHEMA_VERSION, Subject,
     SubjectWorkload, Summary, Tool, Verdict, seal, sha256_of,
@@ -43,24 +45,48 @@ pub(crate) fn warn<'a>(loaded: &Loaded, mistakes: impl IntoIterator<Item = &'a M
 }
 
 /// Reads what is deployed on both sides.
-pub(crate) fn inventory(loaded: &Loaded) -> Result<Inventory> {
-    let missing: Vec<Mistake> = loaded.missing.iter().filter(|mistake| is_of_inventory(mistake)).cloned().collect();
-    if !missing.is_empty() {
-        return Err(loaded.mistaken(missing).into());
+pub(crate) async fn inventory(loaded: &Loaded) -> Result<Inventory> {
+    let config = &loaded.config;
+    if !config.cluster.is_source() {
+        return from_files(loaded);
     }
-    let pairs = loaded.config.workloads.iter().map(|workload| Pair {
+    are_there(loaded)?;
+    let read = async {
+        let client = connect(&config.cluster).await.map_err(InventoryError::Unread)?;
+        load_live(&client, &config.cluster, &config.ecs, &pairs(config)).await
+    };
+    read.await.map_err(|error| located(loaded, error))
+}
+
+/// Reads what files tell about what is deployed. Where the EKS side is in a cluster, nothing of it is paired.
+pub(crate) fn from_files(loaded: &Loaded) -> Result<Inventory> {
+    are_there(loaded)?;
+    let config = &loaded.config;
+    let pairs = if config.cluster.is_source() { vec![] } else { pairs(config) };
+    preflight_cluster::load(&config.manifests, &config.ecs, &pairs).map_err(|error| located(loaded, error))
+}
+
+/// Whether the files are there that what is deployed is read from.
+fn are_there(loaded: &Loaded) -> Result<()> {
+    let missing: Vec<Mistake> = loaded.missing.iter().filter(|mistake| is_of_inventory(mistake)).cloned().collect();
+    if missing.is_empty() { Ok(()) } else { Err(loaded.mistaken(missing).into()) }
+}
+
+fn pairs(config: &config::Config) -> Vec<Pair> {
+    let pair = |workload: &config::Workload| Pair {
         name: workload.name.clone(),
         eks: workload.eks.clone(),
         ecs: workload.ecs.clone(),
-    });
-    let pairs: Vec<Pair> = pairs.collect();
-    preflight_cluster::load(&loaded.config.manifests, &loaded.config.ecs, &pairs).map_err(|error| {
-        match place(&loaded.config, &error) {
-            Some(path) => loaded.mistaken(vec![loaded.mistake(&path, error.to_string())]).into(),
-            // It has a place of its own, in the file that was read.
-            None => anyhow::Error::new(error),
-        }
-    })
+    };
+    config.workloads.iter().map(pair).collect()
+}
+
+/// An error of the inventory as one of the value of the configuration that it is about, if it has no place of its own.
+fn located(loaded: &Loaded, error: InventoryError) -> anyhow::Error {
+    match place(&loaded.config, &error) {
+        Some(path) => loaded.mistaken(vec![loaded.mistake(&path, error.to_string())]).into(),
+        None => anyhow::Error::new(error),
+    }
 }
 
 /// Whether it is about what [`inventory`] reads.
@@ -86,7 +112,41 @@ fn place(config: &config::Config, error: &InventoryError) -> Option<String> {
         InventoryError::NotFound { workload, key, .. }
         | InventoryError::Ambiguous { workload, key, .. }
         | InventoryError::Taken { workload, key, .. } => of_workload(workload, key),
-        InventoryError::Syntax { .. } | InventoryError::Shape { .. } | InventoryError::Twice { .. } => None,
+        InventoryError::Syntax { .. }
+        | InventoryError::Shape { .. }
+        | InventoryError::Twice { .. }
+        | InventoryError::Unread(_) => None,
+    }
+}
+
+/// Why the cluster could not be read, if that is the error.
+pub(crate) fn unread(error: &anyhow::Error) -> Option<&CannotTell> {
+    match error.downcast_ref()? {
+        InventoryError::Unread(why) => Some(why),
+        _ => None,
+    }
+}
+
+/// Plans the checks of what is deployed. Where the cluster could not be read, every check says so.
+async fn planned(loaded: &Loaded, choice: &Choice, scope: &Scope) -> Result<(About, Planned)> {
+    let read = scope.until_cancelled(inventory(loaded)).await;
+    match read.unwrap_or_else(|interrupted| Err(InventoryError::Unread(interrupted).into())) {
+        Ok(inventory) => {
+            // Of files, `lint` says them.
+            for note in inventory.notes.iter().filter(|_| inventory.cluster.is_some()) {
+                output::complain(&format!("note: {note}"));
+            }
+            let about = About::of(&inventory);
+            let planned = Planned::new(loaded, &Areas::new(&loaded.config, inventory), choice)?;
+            Ok((about, planned))
+        }
+        Err(error) => match unread(&error) {
+            Some(why) => {
+                output::complain(&format!("error: {error:#}"));
+                Ok((About::default(), Planned::unread(loaded, choice, why)?))
+            }
+            None => Err(error),
+        },
     }
 }
 
@@ -117,12 +177,8 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     let interrupts = Interrupts::listen()?;
     set_aside(&args.report)?;
     let loaded = configuration(&args.config.config, Without::Nothing)?;
-    let inventory = inventory(&loaded)?;
-    let about = About::of(&inventory);
-    let areas = Areas::new(&loaded.config, inventory);
     let choice =
         Choice { to: args.choice.to.clone(), only: args.choice.only.clone(), consent: args.choice.consent.clone() };
-    let mut planned = Planned::new(&loaded, &areas, &choice)?;
     warn(&loaded, loaded.written_secrets.iter().chain(&loaded.missing));
     warn_of_journals(&args.state.state);
 
@@ -130,7 +186,7 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     let began = now();
     let journal = Journal::at(&args.state.state.join(journal::file_name(&id, began)), &id);
     let told = Arc::new(Mutex::new(Told::default()));
-    let progress = Arc::new(Progress::new(planned.steps.len()));
+    let progress = Arc::new(Progress::new());
     let sink = {
         let (told, progress) = (Arc::clone(&told), Arc::clone(&progress));
         move |teller: &str, event: Event| {
@@ -141,11 +197,15 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     let scope = Scope::new(&id, Duration::from_secs(loaded.config.run.limit_s), journal, sink);
     let started_at = scope.now();
     let work = async {
+        let (about, mut planned) = planned(&loaded, &choice, &scope).await?;
+        progress.expect(planned.steps.len());
         rights::withhold(&mut planned, &loaded.config.cluster, &scope).await;
-        run_all(planned.jobs(), loaded.config.run.concurrency, &scope).await
+        let ran = run_all(planned.jobs(), loaded.config.run.concurrency, &scope).await;
+        anyhow::Ok((about, planned, ran))
     };
-    let (ran, interrupted_by) = watched(&scope, interrupts, work).await;
+    let (worked, interrupted_by) = watched(&scope, interrupts, work).await;
     progress.finish();
+    let (about, planned, ran) = worked?;
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     let results = in_plan_order(&planned, ran, scope.now());
     let run = Run {
@@ -195,15 +255,11 @@ fn set_aside(report: &Path) -> Result<()> {
 }
 
 /// Does the work, and stops it on a signal or at the deadline. Says what stopped it.
-async fn watched(
-    scope: &Scope,
-    mut interrupts: Interrupts,
-    work: impl Future<Output = Vec<CheckResult>>,
-) -> (Vec<CheckResult>, Option<String>) {
+async fn watched<T>(scope: &Scope, mut interrupts: Interrupts, work: impl Future<Output = T>) -> (T, Option<String>) {
     let deadline = scope.remaining();
     tokio::pin!(work);
     let by = tokio::select! {
-        results = &mut work => return (results, None),
+        done = &mut work => return (done, None),
         _ = interrupts.terminate.recv() => "SIGTERM",
         _ = interrupts.interrupt.recv() => "SIGINT",
         _ = tokio::time::timeout(deadline, std::future::pending::<()>()) => "the deadline of the run",
@@ -260,7 +316,9 @@ fn not_after(planned: &Planned, results: &[CheckResult], loaded: &Loaded, starte
 }
 
 /// What the report says about the inventory.
+#[derive(Default)]
 struct About {
+    cluster: Option<SeenCluster>,
     workloads: Vec<SubjectWorkload>,
     sources: Vec<ConfigSource>,
 }
@@ -284,6 +342,7 @@ impl About {
             sha256: file.sha256.clone(),
         };
         Self {
+            cluster: inventory.cluster.clone(),
             workloads: inventory.workloads.iter().map(workload).collect(),
             sources: inventory.sources.iter().map(source).collect(),
         }
@@ -302,6 +361,7 @@ fn report(run: Run, basis: Basis<'_>, results: Vec<CheckResult>, told: Told) -> 
     let Basis { loaded, about, planned, choice } = basis;
     let config = &loaded.config;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let (uid, version) = about.cluster.map(|seen| (seen.uid, seen.version)).unwrap_or_default();
     let mut overrides: Vec<String> = choice.only.iter().map(|only| format!("--only {only}")).collect();
     overrides.extend(choice.consent.iter().map(|target| format!("--consent {target}")));
     let mut sources = vec![loaded.source.clone()];
@@ -315,7 +375,7 @@ fn report(run: Run, basis: Basis<'_>, results: Vec<CheckResult>, told: Told) -> 
             environment: config.environment.clone(),
             transition: planned.transition.clone(),
             aws: Aws { account_id: text(&config.aws.account_id), region: text(&config.aws.region) },
-            cluster: Cluster { name: text(&config.cluster.name), arn: text(&config.cluster.arn), ..Cluster::default() },
+            cluster: Cluster { name: text(&config.cluster.name), arn: text(&config.cluster.arn), uid, version },
             workloads: about.workloads,
         },
         config: Config {

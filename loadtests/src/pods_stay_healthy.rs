@@ -70,10 +70,8 @@ pub(crate) struct PodsStayHealthy {
 pub(crate) const ENTRY: Entry<Env> = Entry { meta: &META, items };
 
 fn items(env: &Env) -> Vec<Item> {
-    let is_reachable = env.cluster.in_cluster || env.cluster.kubeconfig.is_some();
-    let cluster = env.cluster.name.clone().unwrap_or_else(|| "cluster".to_owned());
     let item = |(target, watch): (&Target, &Arc<Watch>)| {
-        if !is_reachable {
+        if !env.cluster.is_reachable() {
             let reason = "nothing says how to reach the cluster (`cluster.kubeconfig`, `cluster.inCluster`)";
             return Item::excluded(&target.name, reason);
         }
@@ -83,7 +81,7 @@ fn items(env: &Env) -> Vec<Item> {
         let right = |namespace: String| Right { permission: LIST_PODS, namespace: Some(namespace), name: None };
         let rights = watch.namespaces().into_iter().map(right).collect();
         let check = PodsStayHealthy { target: target.clone(), watch: Arc::clone(watch) };
-        Item::planned(&target.name, vec![target.name.clone(), cluster.clone()], check).needing(rights)
+        Item::planned(&target.name, vec![target.name.clone(), env.cluster.target()], check).needing(rights)
     };
     env.targets().map(item).collect()
 }

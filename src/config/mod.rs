@@ -12,6 +12,7 @@ mod tests;
 mod variables;
 
 pub(crate) use error::Mistake;
+pub(crate) use problems::{NAMESPACE_MAX, is_label};
 pub(crate) use read::{Loaded, Without, load, nearest};
 pub(crate) use variables::names as variable_names;
 

@@ -9,6 +9,9 @@ use preflight_core::{PHASES, Phases, Timestamp};
 use std::collections::BTreeSet;
 use url::Url;
 
+/// The longest name of a namespace.
+pub(crate) const NAMESPACE_MAX: usize = 63;
+
 /// The path of each value that is wrong, and what was expected there.
 pub(super) type Problems = Vec<(String, String)>;
 
@@ -29,6 +32,7 @@ pub(super) fn problems(config: &Config, document: &Node, now: Timestamp) -> Prob
     {
         problems.push(("aws.accountId".to_owned(), format!("`{account}` is not twelve digits; put them in quotes")));
     }
+    of_cluster(config, &mut problems);
     problems.extend(config.idempotency.problems());
     problems.extend(config.load.problems());
     if let Err(found) = phases(config) {
@@ -57,6 +61,38 @@ fn twice<'a>(list: &str, names: impl Iterator<Item = &'a str>, problems: &mut Pr
         };
         problems.push((format!("{list}[{index}].name"), text));
     }
+}
+
+fn of_cluster(config: &Config, problems: &mut Problems) {
+    let cluster = &config.cluster;
+    let mut seen = BTreeSet::new();
+    for (index, name) in cluster.namespaces.iter().enumerate() {
+        let text = match name {
+            name if !is_label(name, NAMESPACE_MAX) => format!("`{name}` is not the name of a namespace"),
+            name if !seen.insert(name) => format!("`{name}` stands here twice"),
+            _ => continue,
+        };
+        problems.push((format!("cluster.namespaces[{index}]"), text));
+    }
+    let mut add = |key: &str, text: &str| problems.push((key.to_owned(), text.to_owned()));
+    if cluster.is_source() && !config.manifests.is_empty() {
+        add("manifests", "with `cluster.namespaces` the EKS side is read from the cluster; remove one of the two");
+    }
+    if cluster.uid.is_some() && !cluster.is_source() {
+        add(
+            "cluster.uid",
+            "it is compared where the EKS side is read from the cluster; add `namespaces`, or remove it",
+        );
+    }
+    if cluster.is_source() && cluster.kubeconfig.is_none() && !cluster.in_cluster {
+        add("cluster.namespaces", "nothing says how to reach the cluster; add `kubeconfig`, or `inCluster: true`");
+    }
+}
+
+/// Whether Kubernetes takes it for a label of RFC 1123, as the names of namespaces are.
+pub(crate) fn is_label(name: &str, max: usize) -> bool {
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=max).contains(&name.len()) && name.bytes().all(known) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 /// Addresses and URLs of servers.

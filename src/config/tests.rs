@@ -86,6 +86,23 @@ fn a_target_names_workloads_that_are_listed() {
 }
 
 #[test]
+fn the_eks_side_has_one_source_and_a_way_to_it() {
+    let cluster = |inside: &str, more: &str| mistakes(&format!("environment: lab\ncluster: {{{inside}}}\n{more}"));
+    assert_eq!(cluster("kubeconfig: k, namespaces: [shop, billing]", ""), "no mistake");
+    assert_eq!(cluster("inCluster: true, namespaces: [shop]", "ecs: [e]\n"), "no mistake");
+    let both = cluster("kubeconfig: k, namespaces: [shop]", "manifests: [m]\n");
+    assert!(both.contains(":3:12: manifests: with `cluster.namespaces`") && both.contains("remove one"), "{both}");
+    let unused = cluster("kubeconfig: k, uid: a", "");
+    assert!(unused.contains("cluster.uid: it is compared where"), "{unused}");
+    let nowhere = cluster("namespaces: [shop]", "");
+    assert!(nowhere.contains(":2:23: cluster.namespaces: nothing says how to reach"), "{nowhere}");
+    let odd = cluster("inCluster: true, namespaces: [Shop, a/b, shop, shop]", "");
+    for text in ["[0]: `Shop` is not the name", "[1]: `a/b` is not the name", "[3]: `shop` stands here twice"] {
+        assert!(odd.contains(text), "{text} is missing in {odd}");
+    }
+}
+
+#[test]
 fn to_use_nothing_is_said_and_to_say_nothing_is_not() {
     let uses = |line: &str| {
         let text = format!("{DB}workloads:\n  - {{name: a{line}}}\n");

@@ -13,17 +13,15 @@ pub(crate) use job::{CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION};
 
 use crate::areas::Areas;
 use crate::cli::{ManifestArgs, ManifestOf, Notation};
-use crate::config::{Loaded, Without};
+use crate::config::{Loaded, NAMESPACE_MAX, Without, is_label};
 use crate::output::{say, say_json};
 use crate::plan::{Choice, Planned};
 use crate::run::{configuration, inventory};
 use anyhow::{Result, bail};
+use preflight_cluster::Inventory;
 use preflight_report::ExitCode;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-
-/// The longest name of a Kubernetes object that is also the value of a label.
-const NAME_MAX: usize = 63;
 
 /// What every manifest is made of.
 struct Basis<'a> {
@@ -45,7 +43,7 @@ struct Names {
 }
 
 /// Prints one kind of manifest.
-pub(crate) fn manifest(args: &ManifestArgs) -> Result<ExitCode> {
+pub(crate) async fn manifest(args: &ManifestArgs) -> Result<ExitCode> {
     let loaded = configuration(&args.config.config, Without::Secrets)?;
     let choice =
         Choice { to: args.choice.to.clone(), only: args.choice.only.clone(), consent: args.choice.consent.clone() };
@@ -56,7 +54,8 @@ pub(crate) fn manifest(args: &ManifestArgs) -> Result<ExitCode> {
         role: args.role.clone(),
     };
     names.check()?;
-    let documents = documents(args.of, &loaded, &choice, &names)?;
+    let inventory = inventory(&loaded).await?;
+    let documents = documents(args.of, (&loaded, inventory), &choice, &names)?;
     match (args.of, args.output) {
         // IAM takes nothing but JSON, and values are one document.
         (ManifestOf::Iam, _) | (ManifestOf::Values, Notation::Json) => say_json(&documents[0])?,
@@ -66,8 +65,12 @@ pub(crate) fn manifest(args: &ManifestArgs) -> Result<ExitCode> {
     Ok(ExitCode::Go)
 }
 
-fn documents(of: ManifestOf, loaded: &Loaded, choice: &Choice, names: &Names) -> Result<Vec<Value>> {
-    let inventory = inventory(loaded)?;
+fn documents(
+    of: ManifestOf,
+    (loaded, inventory): (&Loaded, Inventory),
+    choice: &Choice,
+    names: &Names,
+) -> Result<Vec<Value>> {
     let files = inventory.sources.iter().map(|source| PathBuf::from(&source.path)).collect();
     let areas = Areas::new(&loaded.config, inventory);
     let planned = Planned::new(loaded, &areas, choice)?;
@@ -87,23 +90,15 @@ fn yaml(documents: &[Value]) -> Result<String> {
 
 impl Names {
     fn check(&self) -> Result<()> {
-        let fits = |text: &str, max: usize| {
-            let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            !text.is_empty()
-                && text.len() <= max
-                && text.bytes().all(known)
-                && !text.starts_with('-')
-                && !text.ends_with('-')
-        };
         // Room for what is appended to it: the phase, and what Kubernetes appends to the names of pods.
-        let max = NAME_MAX - 23;
-        if !fits(&self.name, max) {
+        let max = NAMESPACE_MAX - 23;
+        if !is_label(&self.name, max) {
             bail!(
                 "--name {}: expected at most {max} of a-z, 0-9 and `-`, which stands neither first nor last",
                 self.name
             );
         }
-        if !fits(&self.namespace, NAME_MAX) {
+        if !is_label(&self.namespace, NAMESPACE_MAX) {
             bail!("--namespace {}: this is not the name of a namespace", self.namespace);
         }
         Ok(())

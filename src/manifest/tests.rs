@@ -26,7 +26,13 @@ fn names() -> Names {
 fn made(of: ManifestOf, only: &[&str], consent: &[&str]) -> Vec<Value> {
     let owned = |all: &[&str]| all.iter().map(|&one| one.to_owned()).collect();
     let choice = Choice { to: "traffic-1".to_owned(), only: owned(only), consent: owned(consent) };
-    documents(of, &example(), &choice, &names()).unwrap()
+    let loaded = example();
+    let inventory = deployed(&loaded);
+    documents(of, (&loaded, inventory), &choice, &names()).unwrap()
+}
+
+fn deployed(loaded: &Loaded) -> Inventory {
+    preflight_cluster::load(&loaded.config.manifests, &loaded.config.ecs, &[]).unwrap()
 }
 
 #[test]
@@ -55,7 +61,7 @@ fn yaml_says_what_json_says() {
 #[test]
 fn every_right_of_the_plan_is_one_of_its_checks_and_is_granted() {
     let loaded = example();
-    let areas = Areas::new(&loaded.config, inventory(&loaded).unwrap());
+    let areas = Areas::new(&loaded.config, deployed(&loaded));
     let choice = Choice { to: "traffic-1".to_owned(), consent: vec!["orders".to_owned()], ..Choice::default() };
     let planned = Planned::new(&loaded, &areas, &choice).unwrap();
     let mut asked = BTreeSet::new();
@@ -101,7 +107,7 @@ fn a_secret_that_is_written_down_is_not_put_into_a_config_map() {
     let mut loaded = example();
     loaded.written_secrets.push(Mistake::new((3, 1), "", "password is written down here"));
     let choice = Choice { to: "traffic-1".to_owned(), ..Choice::default() };
-    let error = documents(ManifestOf::Job, &loaded, &choice, &names()).unwrap_err().to_string();
+    let error = documents(ManifestOf::Job, (&loaded, Inventory::default()), &choice, &names()).unwrap_err().to_string();
     assert!(error.contains("preflight.yaml:3:1: password") && error.contains("ConfigMap"), "{error}");
 }
 

@@ -9,9 +9,11 @@
 
 mod accounts;
 mod health;
+mod inventory;
 mod jobs;
 mod live;
 mod manifests;
+mod measure;
 mod pods;
 mod shop;
 mod tokens;

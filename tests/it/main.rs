@@ -7,6 +7,7 @@ mod delivery;
 mod doctor;
 mod html;
 mod init;
+mod inventory;
 mod journey;
 mod lab;
 mod lint;

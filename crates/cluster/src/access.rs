@@ -62,4 +62,30 @@ pub struct ClusterAccess {
     /// Whether this tool, where it runs in a pod of the cluster, reaches the API with the pod's own ServiceAccount. Outside
     /// of one it takes the kubeconfig.
     pub in_cluster: bool,
+    /// The uid of its namespace `kube-system`, which stands for the cluster. Where the EKS side is read from another cluster,
+    /// no check can tell.
+    pub uid: Option<String>,
+    /// The namespaces of the EKS side. With them it is read from the cluster's API, and no `manifests` are given.
+    #[schemars(inner(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")))]
+    pub namespaces: Vec<String>,
+}
+
+impl ClusterAccess {
+    /// Whether it says how to reach the cluster's API.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.in_cluster || self.kubeconfig.is_some()
+    }
+
+    /// The cluster's name among the targets of a plan.
+    #[must_use]
+    pub fn target(&self) -> String {
+        self.name.clone().unwrap_or_else(|| "cluster".to_owned())
+    }
+
+    /// Whether the EKS side of the inventory is read from the cluster's API.
+    #[must_use]
+    pub fn is_source(&self) -> bool {
+        !self.namespaces.is_empty()
+    }
 }

@@ -1,30 +1,53 @@
-//! A value in a file: a [`Node`] that knows its file and its own name.
+//! A value in a file or in an object of the API: a [`Node`] that knows where it comes from, and its own name.
 
 use crate::node::{Node, Tree};
 use crate::{InventoryError, Sited};
 use std::fmt;
 
-/// A value in a file.
+/// What a value is in.
+#[derive(Clone, Copy)]
+enum Origin<'a> {
+    /// A file, by its path.
+    File(&'a str),
+    /// An object of the API: what it is called, and the whole of it.
+    Object(&'a str, &'a Node),
+}
+
+/// A value in a file or in an object.
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor<'a> {
-    file: &'a str,
+    origin: Origin<'a>,
     name: &'a str,
     node: &'a Node,
 }
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(file: &'a str, node: &'a Node) -> Self {
-        Self { file, name: "the document", node }
+        Self { origin: Origin::File(file), name: "the document", node }
+    }
+
+    /// An object of the API, called `namespace/Kind/name@resourceVersion`.
+    pub(crate) fn of_object(reference: &'a str, node: &'a Node) -> Self {
+        Self { origin: Origin::Object(reference, node), name: "the object", node }
     }
 
     /// Where it stands.
     pub(crate) fn at(&self) -> String {
-        format!("{}:{}", self.file, self.node.line)
+        match self.origin {
+            Origin::File(file) => format!("{file}:{}", self.node.place),
+            Origin::Object(reference, object) => {
+                let path = object.path_of(self.node.place);
+                if path.is_empty() { reference.to_owned() } else { format!("{reference} {path}") }
+            }
+        }
     }
 
-    /// The same with its column, for errors.
+    /// The same with its column in a file, for errors.
     fn place(&self) -> String {
-        format!("{}:{}", self.at(), self.node.column)
+        match self.origin {
+            Origin::File(_) => format!("{}:{}", self.at(), self.node.column),
+            Origin::Object(..) => self.at(),
+        }
     }
 
     /// A field; none if it is absent or null, which Kubernetes takes for the same.
@@ -33,7 +56,7 @@ impl<'a> Cursor<'a> {
             return None;
         };
         let (name, node) = fields.iter().find(|(name, _)| name == key)?;
-        (!matches!(node.tree, Tree::Null)).then_some(Self { file: self.file, name, node })
+        (!matches!(node.tree, Tree::Null)).then_some(Self { origin: self.origin, name, node })
     }
 
     /// A field of a field.
@@ -60,7 +83,7 @@ impl<'a> Cursor<'a> {
             Tree::Map(fields) => Ok(fields
                 .iter()
                 .filter(|(_, node)| !matches!(node.tree, Tree::Null))
-                .map(|(name, node)| (name.as_str(), Self { file: self.file, name, node }))
+                .map(|(name, node)| (name.as_str(), Self { origin: self.origin, name, node }))
                 .collect()),
             _ => Err(self.unlike("a mapping")),
         }

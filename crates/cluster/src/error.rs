@@ -1,10 +1,15 @@
 //! Why there is no inventory.
 
+use preflight_core::CannotTell;
 use std::path::PathBuf;
 
-/// Manifests or task definitions could not be read, or contradict themselves. No text of a file is in it, so no secret is.
+/// Manifests, task definitions or the cluster could not be read, or contradict themselves. No text of a file is in it, so no
+/// secret is.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
+    /// The cluster did not let this tool read all of its side.
+    #[error("{0}")]
+    Unread(CannotTell),
     /// A file or a directory.
     #[error("reading {}: {error}", path.display())]
     Read {

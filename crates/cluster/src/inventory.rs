@@ -1,9 +1,10 @@
 //! The types of the inventory. Plain data; where it came from is in [`Sited::at`] and the fields `at`.
 
 use kube::core::Selector;
+use preflight_core::Right;
 use std::collections::BTreeMap;
 
-/// A value and where it stands: `path/file.yaml:12`, or `namespace/Kind/name@resourceVersion`.
+/// A value and where it stands: `path/file.yaml:12`, or `namespace/Kind/name@resourceVersion spec.replicas`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sited<T> {
     /// The value.
@@ -21,8 +22,8 @@ pub struct Inventory {
     pub service_accounts: Vec<ServiceAccount>,
     /// The number of nodes, if it is known.
     pub nodes: Option<u64>,
-    /// Whether every object of the EKS side is known to be here, as in a live cluster. In manifests an object that is
-    /// missing may still exist.
+    /// Whether every object of the EKS side is known to be here: those of the namespaces that were read from the cluster.
+    /// In manifests an object that is missing may still exist.
     pub is_whole: bool,
     /// Whether the list of scalable targets of ECS was read, if only to find it empty. Without it a service that is
     /// autoscaled looks fixed at `desiredCount`.
@@ -34,6 +35,19 @@ pub struct Inventory {
     pub sources: Vec<SourceFile>,
     /// What was read and could not be understood, one line each with its place. Nothing is left out in silence.
     pub notes: Vec<String>,
+    /// The cluster, if the EKS side was read from it.
+    pub cluster: Option<SeenCluster>,
+    /// The rights that reading it took.
+    pub rights: Vec<Right>,
+}
+
+/// A cluster as its API shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenCluster {
+    /// The uid of the namespace `kube-system`, which stands for the cluster.
+    pub uid: String,
+    /// The version of its API server, for example `v1.33.1-eks-1fbb135`.
+    pub version: String,
 }
 
 /// A file that was read.

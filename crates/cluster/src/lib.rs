@@ -1,7 +1,8 @@
 //! The workloads of both worlds, EKS and ECS, as one inventory with the provenance of every value.
 //!
 //! [`Inventory`] is what the checks read; it does not matter to them where it came from. [`load`] fills it from rendered
-//! Kubernetes manifests and from task definitions and services as the AWS CLI prints them.
+//! Kubernetes manifests, [`load_live`] from a cluster's API, and both from task definitions and services as the AWS CLI
+//! prints them.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod access;
@@ -11,7 +12,9 @@ mod ecs;
 mod error;
 mod files;
 mod inventory;
+mod json;
 mod kubernetes;
+mod live;
 mod load;
 mod node;
 mod outcome;
@@ -23,11 +26,12 @@ pub use api::{connect, connect_as_kubectl, may, refused};
 pub use ecs::DESCRIBE_SCALABLE_TARGETS;
 pub use error::InventoryError;
 pub use inventory::{
-    Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, Inventory, Overlap, Pod, ServiceAccount, Sited,
-    SourceFile, Surge, Value, Volume, Workload,
+    Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, Inventory, Overlap, Pod, SeenCluster,
+    ServiceAccount, Sited, SourceFile, Surge, Value, Volume, Workload,
 };
 pub use kube::Client;
 pub use kube::core::{Selector, SelectorExt};
+pub use live::load_live;
 pub use load::load;
 pub use outcome::{JobRun, PodRun, job_run, log, put_result, result_bytes};
 pub use pairs::Pair;

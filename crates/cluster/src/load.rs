@@ -17,13 +17,23 @@ use std::path::PathBuf;
 /// If a file cannot be read or understood, contradicts another one, or if a pair names something that is not there.
 pub fn load(manifests: &[PathBuf], ecs: &[PathBuf], pairs: &[Pair]) -> Result<Inventory, InventoryError> {
     let mut reader = Reader::default();
-    let mut objects = Objects::default();
+    let mut objects = Objects::new("in the manifests");
     for path in files::find(manifests)? {
         let (file, documents) = reader.read(&path)?;
         for document in documents {
             objects.add(&file, document)?;
         }
     }
+    with_ecs(objects, reader, ecs, pairs)
+}
+
+/// Reads the side of ECS and makes an inventory of both.
+pub(crate) fn with_ecs(
+    mut objects: Objects,
+    mut reader: Reader,
+    ecs: &[PathBuf],
+    pairs: &[Pair],
+) -> Result<Inventory, InventoryError> {
     let mut tasks = Tasks::default();
     for path in files::find(ecs)? {
         let (file, documents) = reader.read(&path)?;
@@ -38,7 +48,16 @@ pub fn load(manifests: &[PathBuf], ecs: &[PathBuf], pairs: &[Pair]) -> Result<In
     let strays = [objects.strays, tasks.strays].concat();
     let mut notes = [objects.notes, tasks.notes, strays.clone()].concat();
     let workloads = pairs::pair(eks, ecs, pairs, &mut notes)?;
-    let has_scalable_targets = tasks.has_targets;
-    let (is_whole, sources) = (false, reader.sources);
-    Ok(Inventory { workloads, service_accounts, nodes, is_whole, has_scalable_targets, strays, sources, notes })
+    let (has_scalable_targets, sources) = (tasks.has_targets, reader.sources);
+    let found = Inventory {
+        workloads,
+        service_accounts,
+        nodes,
+        has_scalable_targets,
+        strays,
+        sources,
+        notes,
+        ..Inventory::default()
+    };
+    Ok(found)
 }

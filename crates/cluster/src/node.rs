@@ -26,7 +26,9 @@ const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    pub line: u64,
+    /// Its line in a file, from 1; in an object of the API how many values begin before it.
+    pub place: u64,
+    /// Its column in a file, from 1; 0 in an object of the API.
     pub column: u64,
     pub tree: Tree,
 }
@@ -62,13 +64,43 @@ impl Node {
             _ => false,
         }
     }
+
+    /// The path of the value at a place of this object, for example `spec.template.spec.containers[0].image`.
+    pub(crate) fn path_of(&self, place: u64) -> String {
+        let mut path = String::new();
+        let mut node = self;
+        while node.place != place {
+            // Places grow from first to last, so the value is in the last one that does not begin after it.
+            let next = match &node.tree {
+                Tree::List(items) => {
+                    let index = items.partition_point(|item| item.place <= place).checked_sub(1);
+                    index.and_then(|index| Some((format!("[{index}]"), items.get(index)?)))
+                }
+                Tree::Map(fields) => {
+                    let index = fields.partition_point(|(_, field)| field.place <= place).checked_sub(1);
+                    index.and_then(|index| fields.get(index)).map(|(name, field)| (step(name), field))
+                }
+                _ => None,
+            };
+            let Some((step, inner)) = next else { break };
+            path.push_str(&step);
+            node = inner;
+        }
+        path.trim_start_matches('.').to_owned()
+    }
+}
+
+/// The part of a path that leads to a field.
+fn step(name: &str) -> String {
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if is_plain { format!(".{name}") } else { format!("[{name}]") }
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Of a value that an alias repeats, the place where it is written down is the one to look at.
         let Spanned { value, defined, .. } = Spanned::<Tree>::deserialize(deserializer)?;
-        Ok(Self { line: defined.line(), column: defined.column(), tree: value })
+        Ok(Self { place: defined.line(), column: defined.column(), tree: value })
     }
 }
 

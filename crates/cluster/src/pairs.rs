@@ -67,7 +67,7 @@ impl Free {
             return Err(taken(&pair.name, "eks", format!("`{wanted}`")));
         }
         let is_eks = |name: &str| names.eks.contains(name);
-        Err(names.not_found((&pair.name, "eks"), format!("`{wanted}` in the manifests"), wanted, is_eks))
+        Err(names.not_found((&pair.name, "eks"), format!("`{wanted}` of EKS"), wanted, is_eks))
     }
 
     fn take_ecs(&mut self, pair: &Pair, wanted: &str, names: &Names) -> Result<Deployed, InventoryError> {

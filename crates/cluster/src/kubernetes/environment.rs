@@ -29,6 +29,18 @@ pub(crate) fn read(
     Ok(environment)
 }
 
+/// The names of the ConfigMaps that a container takes variables from.
+pub(crate) fn config_maps(container: &Cursor<'_>) -> Result<Vec<String>, InventoryError> {
+    let mut names = vec![];
+    for source in container.items("envFrom")? {
+        names.extend(source.get("configMapRef").map(|map| map.needed("name")).transpose()?);
+    }
+    for entry in container.items("env")? {
+        names.extend(entry.path(&["valueFrom", "configMapKeyRef"]).map(|map| map.needed("name")).transpose()?);
+    }
+    Ok(names)
+}
+
 fn imported(objects: &Objects, key: &Key, source: &Cursor<'_>) -> Result<Vec<EnvVar>, InventoryError> {
     let prefix = source.text_of("prefix")?.unwrap_or_default();
     if let Some(map) = source.get("configMapRef") {
@@ -55,7 +67,7 @@ pub(super) fn all_of_config_map(
     source: &Cursor<'_>,
 ) -> Result<Vec<EnvVar>, InventoryError> {
     let Some(found) = objects.get(&Key::new(&key.namespace, "ConfigMap", name)) else {
-        let why = format!("ConfigMap {name} is not in the manifests");
+        let why = format!("ConfigMap {name} is not {}", objects.place);
         return Ok(vec![any(prefix, Value::Unresolved(why), source)]);
     };
     let Some(data) = found.get("data") else {
@@ -76,7 +88,7 @@ pub(super) fn all_of_secret(
     source: &Cursor<'_>,
 ) -> Vec<EnvVar> {
     let Some(keys) = objects.secret(&key.namespace, name) else {
-        let why = format!("every key of Secret {name}, which is not in the manifests");
+        let why = format!("every key of Secret {name}, which this tool does not have");
         return vec![any(prefix, Value::Secret(why), source)];
     };
     let variable = |secret: &String| EnvVar {
@@ -128,7 +140,7 @@ fn of_config_map(
 ) -> Result<Option<Value>, InventoryError> {
     let (name, map_key) = (map.needed("name")?, map.needed("key")?);
     let Some(found) = objects.get(&Key::new(&key.namespace, "ConfigMap", &name)) else {
-        let why = format!("key {map_key} of ConfigMap {name}, which is not in the manifests");
+        let why = format!("key {map_key} of ConfigMap {name}, which is not {}", objects.place);
         return Ok(Some(Value::Unresolved(why)));
     };
     if let Some(value) = found.path(&["data", &map_key]) {

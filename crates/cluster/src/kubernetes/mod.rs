@@ -7,4 +7,6 @@ mod selector;
 mod volume;
 mod workload;
 
+#[cfg(test)]
+pub(crate) use objects::KINDS;
 pub(crate) use objects::Objects;

@@ -1,13 +1,13 @@
-//! Collects the objects of all files, and makes workloads of them once all are there.
+//! Collects the objects of all files, or of the API, and makes workloads of them once all are there.
 
-use super::workload;
+use super::{pod, workload};
 use crate::cursor::Cursor;
 use crate::node::{Node, Tree};
 use crate::{EksWorkload, InventoryError, ServiceAccount};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The kinds that are kept, each with the API groups in which it means what this tool takes it for.
-const KINDS: &[(&str, &[&str])] = &[
+pub(crate) const KINDS: &[(&str, &[&str])] = &[
     ("Deployment", &["apps", "extensions"]),
     ("StatefulSet", &["apps"]),
     ("DaemonSet", &["apps", "extensions"]),
@@ -51,14 +51,42 @@ impl Key {
     }
 }
 
+/// Where an object was found.
+enum Source {
+    /// A file, by its path.
+    File(String),
+    /// The API; as `namespace/Kind/name@resourceVersion`.
+    Api(String),
+}
+
 struct Object {
-    file: String,
+    source: Source,
     node: Node,
 }
 
-/// The objects of all files.
-#[derive(Default)]
+impl Object {
+    fn cursor(&self) -> Cursor<'_> {
+        match &self.source {
+            Source::File(file) => Cursor::new(file, &self.node),
+            Source::Api(reference) => Cursor::of_object(reference, &self.node),
+        }
+    }
+}
+
+/// What an object says about who made it.
+enum Maker {
+    /// Nobody.
+    Nobody,
+    /// An object that is here.
+    Known,
+    /// One that is not here.
+    Missing(Key),
+}
+
+/// The objects of all files, or of the API.
 pub(crate) struct Objects {
+    /// Where they are from, for texts: `in the manifests`.
+    pub place: &'static str,
     objects: BTreeMap<Key, Object>,
     /// The names of the keys of every Secret. Their values are dropped as soon as they are parsed.
     secrets: BTreeMap<Key, BTreeSet<String>>,
@@ -71,7 +99,19 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
-    /// Takes one document.
+    pub(crate) fn new(place: &'static str) -> Self {
+        Self {
+            place,
+            objects: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            unknown: BTreeSet::new(),
+            nodes: BTreeSet::new(),
+            strays: vec![],
+            notes: vec![],
+        }
+    }
+
+    /// Takes one document of a file.
     pub(crate) fn add(&mut self, file: &str, document: Node) -> Result<(), InventoryError> {
         let cursor = Cursor::new(file, &document);
         let Some(kind) = cursor.text_of("kind")? else {
@@ -79,7 +119,7 @@ impl Objects {
             return Ok(());
         };
         let Some(items) = kind.strip_suffix("List").filter(|_| cursor.get("items").is_some()) else {
-            return self.add_one(file, &kind, document);
+            return self.add_one(&kind, Object { source: Source::File(file.to_owned()), node: document });
         };
         cursor.items("items")?;
         let version = cursor.text_of("apiVersion")?.unwrap_or_default();
@@ -89,15 +129,8 @@ impl Objects {
         let list = fields.into_iter().find(|(name, _)| name == "items").map(|(_, node)| node.tree);
         if let Some(Tree::List(nodes)) = list {
             for mut node in nodes {
-                // The API leaves kind and version out where the list tells them.
-                if let Tree::Map(fields) = &mut node.tree
-                    && !items.is_empty()
-                    && !fields.iter().any(|(name, _)| name == "kind")
-                {
-                    let (line, column) = (node.line, node.column);
-                    let text = |text: &str| Node { line, column, tree: Tree::Text(text.to_owned()) };
-                    fields.push(("kind".to_owned(), text(items)));
-                    fields.push(("apiVersion".to_owned(), text(&version)));
+                if !items.is_empty() {
+                    name_kind(&mut node, items, &version);
                 }
                 self.add(file, node)?;
             }
@@ -105,14 +138,24 @@ impl Objects {
         Ok(())
     }
 
-    fn add_one(&mut self, file: &str, kind: &str, document: Node) -> Result<(), InventoryError> {
-        let cursor = Cursor::new(file, &document);
+    /// Takes one object of the API.
+    pub(crate) fn add_live(&mut self, version: &str, kind: &str, mut node: Node) -> Result<(), InventoryError> {
+        name_kind(&mut node, kind, version);
+        let cursor = Cursor::of_object(kind, &node);
+        let key = key(&cursor, kind)?;
+        let revision = cursor.path(&["metadata", "resourceVersion"]).map_or(Ok(String::new()), |found| found.text())?;
+        let source = Source::Api(format!("{}@{revision}", key.reference()));
+        self.add_one(kind, Object { source, node })
+    }
+
+    fn add_one(&mut self, kind: &str, object: Object) -> Result<(), InventoryError> {
+        let cursor = object.cursor();
         let version = cursor.text_of("apiVersion")?.unwrap_or_default();
         let group = version.split_once('/').map_or("", |(group, _)| group);
         let is_kept = KINDS.iter().any(|(known, groups)| *known == kind && groups.contains(&group));
         let is_core = group.is_empty() && matches!(kind, "Secret" | "Node");
         if !is_kept && !is_core {
-            self.add_unknown(file, kind, document);
+            self.add_unknown(kind, object);
             return Ok(());
         }
         let key = key(&cursor, kind)?;
@@ -126,15 +169,15 @@ impl Objects {
                     names.extend(field.fields()?.into_iter().map(|(name, _)| name.to_owned()));
                 }
             }
-            _ => return self.keep(key, file, document),
+            _ => return self.keep(key, object),
         }
         Ok(())
     }
 
     /// Takes an object of a kind that this tool does not know, if it has a template of pods. Whatever is odd about it is a
     /// note and no error: nobody promised that it looks like Kubernetes' own kinds.
-    fn add_unknown(&mut self, file: &str, kind: &str, document: Node) {
-        let cursor = Cursor::new(file, &document);
+    fn add_unknown(&mut self, kind: &str, object: Object) {
+        let cursor = object.cursor();
         let has_template =
             |path: &&[&str]| cursor.path(path).and_then(|template| template.path(&["spec", "containers"])).is_some();
         // A kind of that name may be known from another group.
@@ -146,31 +189,27 @@ impl Objects {
         match key(&cursor, &name) {
             Ok(key) if makes_pods && self.get(&key).is_none() => {
                 self.unknown.insert(key.clone());
-                self.objects.insert(key, Object { file: file.to_owned(), node: document });
+                self.objects.insert(key, object);
             }
             _ if makes_pods || UNREADABLE_WORKLOADS.contains(&kind) => self.notes.push(unreadable(&cursor, kind)),
             _ => {}
         }
     }
 
-    fn keep(&mut self, key: Key, file: &str, node: Node) -> Result<(), InventoryError> {
+    fn keep(&mut self, key: Key, object: Object) -> Result<(), InventoryError> {
         let Some(known) = self.objects.get(&key) else {
-            self.objects.insert(key, Object { file: file.to_owned(), node });
+            self.objects.insert(key, object);
             return Ok(());
         };
-        if known.node.says_the_same_as(&node) {
+        if known.node.says_the_same_as(&object.node) {
             return Ok(());
         }
-        Err(InventoryError::Twice {
-            object: key.reference(),
-            first: Cursor::new(&known.file, &known.node).at(),
-            second: Cursor::new(file, &node).at(),
-        })
+        Err(InventoryError::Twice { object: key.reference(), first: known.cursor().at(), second: object.cursor().at() })
     }
 
     /// An object, if it is here.
     pub(crate) fn get(&self, key: &Key) -> Option<Cursor<'_>> {
-        self.objects.get(key).map(|object| Cursor::new(&object.file, &object.node))
+        self.objects.get(key).map(Object::cursor)
     }
 
     /// The keys of a Secret, if it is here.
@@ -181,7 +220,7 @@ impl Objects {
     /// Every object of some kinds.
     pub(crate) fn of<'a>(&'a self, kinds: &'a [&str]) -> impl Iterator<Item = (&'a Key, Cursor<'a>)> {
         let all = self.objects.iter().filter(|(key, _)| kinds.contains(&key.kind.as_str()));
-        all.map(|(key, object)| (key, Cursor::new(&object.file, &object.node)))
+        all.map(|(key, object)| (key, object.cursor()))
     }
 
     /// The number of nodes, if any is here.
@@ -193,21 +232,30 @@ impl Objects {
     pub(crate) fn workloads(&mut self) -> Result<Vec<EksWorkload>, InventoryError> {
         let mut notes = vec![];
         let mut workloads = vec![];
+        let mut orphans: BTreeMap<Key, Vec<(&Key, Cursor<'_>)>> = BTreeMap::new();
         for (key, cursor) in self.of(WORKLOADS) {
-            if self.is_made_by_another(key, &cursor, &mut notes)? {
+            let maker = self.maker(key, &cursor)?;
+            if matches!(maker, Maker::Known) {
                 continue;
             }
             if let Some(why) = workload::is_over(&cursor)? {
                 notes.push(format!("{}: {} is left out: {why}", cursor.at(), key.reference()));
                 continue;
             }
-            workloads.extend(workload::read(self, key, &cursor, &mut notes)?);
+            match maker {
+                Maker::Missing(maker) => orphans.entry(maker).or_default().push((key, cursor)),
+                _ => workloads.extend(workload::read(self, key, &cursor, &mut notes)?),
+            }
+        }
+        for (maker, made) in &orphans {
+            workloads.extend(workload::of_what_it_made(self, maker, made, &mut notes)?);
         }
         for (key, cursor) in self.unknown.iter().filter_map(|key| Some((key, self.get(key)?))) {
             let mut own = vec![];
-            let read = self
-                .is_made_by_another(key, &cursor, &mut own)
-                .and_then(|is_made| if is_made { Ok(None) } else { workload::read(self, key, &cursor, &mut own) });
+            let read = self.maker(key, &cursor).and_then(|maker| match maker {
+                Maker::Known => Ok(None),
+                _ => workload::read(self, key, &cursor, &mut own),
+            });
             match read {
                 Ok(found) => {
                     workloads.extend(found);
@@ -225,30 +273,40 @@ impl Objects {
     }
 
     /// Pods of a ReplicaSet and ReplicaSets of a Deployment are those of the Deployment.
-    fn is_made_by_another(
-        &self,
-        key: &Key,
-        cursor: &Cursor<'_>,
-        notes: &mut Vec<String>,
-    ) -> Result<bool, InventoryError> {
+    fn maker(&self, key: &Key, cursor: &Cursor<'_>) -> Result<Maker, InventoryError> {
         if !matches!(key.kind.as_str(), "Pod" | "ReplicaSet" | "Job") && !self.unknown.contains(key) {
-            return Ok(false);
+            return Ok(Maker::Nobody);
         }
         let Some(metadata) = cursor.get("metadata") else {
-            return Ok(false);
+            return Ok(Maker::Nobody);
         };
-        let owners = metadata.items("ownerReferences")?;
-        for owner in &owners {
-            let (kind, name) = (owner.needed("kind")?, owner.needed("name")?);
-            if self.get(&Key::new(&key.namespace, &kind, &name)).is_none() {
-                notes.push(format!(
-                    "{}: {} belongs to {kind} {name}, which is not in the manifests or not known; it is left out",
-                    cursor.at(),
-                    key.reference()
-                ));
+        let mut maker = Maker::Nobody;
+        for owner in metadata.items("ownerReferences")? {
+            let owner = Key::new(&key.namespace, &owner.needed("kind")?, &owner.needed("name")?);
+            if self.get(&owner).is_some() {
+                return Ok(Maker::Known);
+            }
+            if matches!(maker, Maker::Nobody) {
+                maker = Maker::Missing(owner);
             }
         }
-        Ok(!owners.is_empty())
+        Ok(maker)
+    }
+
+    /// Namespace and name of every ConfigMap that the pods of a workload use. What is odd about a workload
+    /// is said when it is read.
+    pub(crate) fn config_maps(&self) -> BTreeSet<(String, String)> {
+        let mut found = BTreeSet::new();
+        for (key, object) in &self.objects {
+            let names = pod::config_maps(key, &object.cursor()).unwrap_or_default();
+            found.extend(names.into_iter().map(|name| (key.namespace.clone(), name)));
+        }
+        found
+    }
+
+    /// Whether there is an object of a kind.
+    pub(crate) fn has(&self, kind: &str) -> bool {
+        self.objects.keys().any(|key| key.kind == kind)
     }
 
     /// Every ServiceAccount.
@@ -270,6 +328,18 @@ impl Objects {
         };
         self.of(&["ServiceAccount"]).map(read).collect()
     }
+}
+
+/// Says kind and version in the object itself: the API leaves them out where the list tells them.
+fn name_kind(node: &mut Node, kind: &str, version: &str) {
+    let Tree::Map(fields) = &mut node.tree else { return };
+    if fields.iter().any(|(name, _)| name == "kind") {
+        return;
+    }
+    let (place, column) = (node.place, node.column);
+    let text = |text: &str| Node { place, column, tree: Tree::Text(text.to_owned()) };
+    // In front: the places of fields grow.
+    fields.splice(0..0, [("kind".to_owned(), text(kind)), ("apiVersion".to_owned(), text(version))]);
 }
 
 fn unreadable(cursor: &Cursor<'_>, kind: &str) -> String {

@@ -1,7 +1,7 @@
 //! The template of pods.
 
 use super::objects::{Key, Objects};
-use super::{environment, volume};
+use super::{environment, volume, workload};
 use crate::cursor::Cursor;
 use crate::{Container, InventoryError, Pod, Sited};
 use std::collections::BTreeMap;
@@ -47,6 +47,20 @@ pub(crate) fn read(
             .map(|volume| volume::read(objects, key, volume))
             .collect::<Result<_, _>>()?,
     })
+}
+
+/// The names of the ConfigMaps that the pods of a workload use.
+pub(crate) fn config_maps(key: &Key, workload: &Cursor<'_>) -> Result<Vec<String>, InventoryError> {
+    let template = workload::template(key, workload)?;
+    let Some(spec) = template.and_then(|template| template.get("spec")) else { return Ok(vec![]) };
+    let mut names = vec![];
+    for container in [spec.items("initContainers")?, spec.items("containers")?].concat() {
+        names.extend(environment::config_maps(&container)?);
+    }
+    for volume in spec.items("volumes")? {
+        names.extend(volume::config_maps(&volume)?);
+    }
+    Ok(names)
 }
 
 fn texts(template: &Cursor<'_>, field: &str) -> Result<BTreeMap<String, String>, InventoryError> {

@@ -32,6 +32,14 @@ pub(crate) fn read(objects: &Objects, key: &Key, volume: &Cursor<'_>) -> Result<
     Ok(Volume { name: volume.needed("name")?, tokens, files, at: volume.at() })
 }
 
+/// The names of the ConfigMaps whose files are in it.
+pub(crate) fn config_maps(volume: &Cursor<'_>) -> Result<Vec<String>, InventoryError> {
+    let projected = volume.get("projected").map(|projected| projected.items("sources")).transpose()?;
+    let sources = [vec![*volume], projected.unwrap_or_default()].concat();
+    let maps = sources.iter().filter_map(|source| source.get("configMap"));
+    Ok(maps.map(|map| map.text_of("name")).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
 /// The files of a ConfigMap or a Secret, be it the volume itself or a source of a projected one.
 fn of_source(objects: &Objects, key: &Key, source: &Cursor<'_>) -> Result<Vec<EnvVar>, InventoryError> {
     if let Some(map) = source.get("configMap") {

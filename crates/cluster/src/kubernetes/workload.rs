@@ -22,12 +22,40 @@ pub(crate) fn is_over(cursor: &Cursor<'_>) -> Result<Option<&'static str>, Inven
     }
     let phase = cursor.path(&["status", "phase"]).map(|phase| phase.text()).transpose()?;
     let is_pod = cursor.text_of("kind")?.as_deref() == Some("Pod");
-    let has_ended = is_pod && matches!(phase.as_deref(), Some("Succeeded" | "Failed"));
+    let has_ended = is_pod && matches!(phase.as_deref(), Some("Succeeded" | "Failed")) || is_over_as_job(cursor)?;
     Ok(has_ended.then_some("it has ended"))
+}
+
+/// Whether it is a Job that makes no pods any more.
+fn is_over_as_job(cursor: &Cursor<'_>) -> Result<bool, InventoryError> {
+    if cursor.text_of("kind")?.as_deref() != Some("Job") {
+        return Ok(false);
+    }
+    let Some(status) = cursor.get("status") else { return Ok(false) };
+    for condition in status.items("conditions")? {
+        let is_end = matches!(condition.text_of("type")?.as_deref(), Some("Complete" | "Failed"));
+        if is_end && condition.text_of("status")?.as_deref() == Some("True") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn needed<'a>(cursor: &Cursor<'a>, keys: &[&str]) -> Result<Cursor<'a>, InventoryError> {
     cursor.path(keys).ok_or_else(|| cursor.unlike("an object with a pod template"))
+}
+
+/// The template of a workload's pods; none if it is no workload, or they are described elsewhere.
+pub(crate) fn template<'a>(key: &Key, cursor: &Cursor<'a>) -> Result<Option<Cursor<'a>>, InventoryError> {
+    let path: &[&str] = match key.kind.as_str() {
+        "Pod" => return Ok(Some(*cursor)),
+        "CronJob" => &["spec", "jobTemplate", "spec", "template"],
+        // It governs the pods of another object: see `govern`.
+        "Rollout" if cursor.path(&["spec", "workloadRef"]).is_some() => return Ok(None),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "Rollout" => &["spec", "template"],
+        _ => return Ok(TEMPLATES.iter().find_map(|path| cursor.path(path))),
+    };
+    needed(cursor, path).map(Some)
 }
 
 /// One workload; none if its pods are described elsewhere.
@@ -38,24 +66,16 @@ pub(crate) fn read(
     notes: &mut Vec<String>,
 ) -> Result<Option<EksWorkload>, InventoryError> {
     let spec = needed(cursor, &["spec"])?;
-    let template = match key.kind.as_str() {
-        "Pod" => *cursor,
-        "CronJob" => needed(&spec, &["jobTemplate", "spec", "template"])?,
-        // It governs the pods of another object: see `govern`.
-        "Rollout" if spec.get("workloadRef").is_some() => return Ok(None),
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "Rollout" => needed(&spec, &["template"])?,
-        _ => {
-            notes.push(format!(
-                "{}: {} is of a kind that this tool does not know; its pods are read, and their number is `replicas`, if \
-                 there is one",
-                cursor.at(),
-                key.reference()
-            ));
-            let template = TEMPLATES.iter().find_map(|path| cursor.path(path));
-            template.ok_or_else(|| cursor.unlike("an object with a pod template"))?
-        }
-    };
+    let Some(template) = template(key, cursor)? else { return Ok(None) };
     let controller = controller(key, cursor, &spec)?;
+    if matches!(controller, Controller::Unknown { .. }) {
+        notes.push(format!(
+            "{}: {} is of a kind that this tool does not know; its pods are read, and their number is `replicas`, if \
+             there is one",
+            cursor.at(),
+            key.reference()
+        ));
+    }
     let selector = match selector::read(&spec) {
         // What a kind that this tool does not know calls so may be something else.
         Err(_) if matches!(controller, Controller::Unknown { .. }) => None,
@@ -70,6 +90,42 @@ pub(crate) fn read(
         autoscaler: None,
         selector,
         pod: pod::read(objects, key, &template, notes)?,
+    }))
+}
+
+/// A workload that is not here and of which what it made is: pods, ReplicaSets or Jobs, with the number of pods that
+/// these have now.
+pub(crate) fn of_what_it_made(
+    objects: &Objects,
+    maker: &Key,
+    made: &[(&Key, Cursor<'_>)],
+    notes: &mut Vec<String>,
+) -> Result<Option<EksWorkload>, InventoryError> {
+    let mut found: Option<EksWorkload> = None;
+    let mut pods = 0;
+    for (key, cursor) in made {
+        let mut own = vec![];
+        let Some(workload) = read(objects, key, cursor, &mut own)? else { continue };
+        pods += match &workload.controller {
+            Controller::Bare { replicas } => replicas.value,
+            Controller::Job { parallelism } => parallelism.value,
+            _ => 1,
+        };
+        if found.is_none() {
+            notes.append(&mut own);
+            found = Some(workload);
+        }
+    }
+    Ok(found.map(|made| {
+        notes.push(format!(
+            "{}: it belongs to {}, which is not {}; as many pods as there are now, {pods}, are taken for all that it makes",
+            made.at,
+            maker.reference(),
+            objects.place
+        ));
+        let replicas = Some(Sited { value: pods, at: made.at.clone() });
+        let (kind, name) = (maker.kind.clone(), maker.name.clone());
+        EksWorkload { kind, name, controller: Controller::Unknown { replicas }, ..made }
     }))
 }
 
@@ -158,7 +214,7 @@ pub(crate) fn govern(
         let Some(reference) = spec.get("workloadRef") else { continue };
         let target = Key::new(&key.namespace, &reference.needed("kind")?, &reference.needed("name")?);
         let Some(workload) = workloads.iter_mut().find(|workload| workload.reference() == target.reference()) else {
-            strays.push(stray(&cursor, key, "takes its pods from", &target, workloads));
+            strays.push(stray(objects, (key, &cursor), "takes its pods from", &target, workloads));
             continue;
         };
         let own = spec.sited("replicas", Cursor::count)?;
@@ -191,7 +247,7 @@ pub(crate) fn autoscale(
         let target = Key::new(&key.namespace, &kind, &target.needed("name")?);
         let found = autoscaler(key, &cursor, &spec)?;
         let Some(workload) = scaled(workloads, governed.get(&target).unwrap_or(&target)) else {
-            strays.push(stray(&cursor, key, "scales", &target, workloads));
+            strays.push(stray(objects, (key, &cursor), "scales", &target, workloads));
             continue;
         };
         match &workload.autoscaler {
@@ -204,17 +260,24 @@ pub(crate) fn autoscale(
 }
 
 /// What is said of an object that governs the pods of a workload that is not here.
-fn stray(cursor: &Cursor<'_>, key: &Key, does: &str, target: &Key, workloads: &[EksWorkload]) -> String {
+fn stray(
+    objects: &Objects,
+    (key, cursor): (&Key, &Cursor<'_>),
+    does: &str,
+    target: &Key,
+    workloads: &[EksWorkload],
+) -> String {
     let of_that_name = workloads.iter().filter(|one| one.name == target.name).map(EksWorkload::reference);
     let of_that_name: Vec<String> = of_that_name.collect();
     let meant =
         if of_that_name.is_empty() { String::new() } else { format!(" (is {} meant?)", of_that_name.join(" or ")) };
     format!(
-        "{}: {} {does} {}, which is not in the manifests or not known{meant}, so nobody knows what its pods connect to; add \
-         its manifest, or take the {} out",
+        "{}: {} {does} {}, which is not {} or not known{meant}, so nobody knows what its pods connect to; add it, or take \
+         the {} out",
         cursor.at(),
         key.reference(),
         target.reference(),
+        objects.place,
         key.kind
     )
 }

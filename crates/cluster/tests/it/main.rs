@@ -1,7 +1,8 @@
-//! Whole inventories from files as Helm, kubectl and the AWS CLI print them.
+//! Whole inventories from files as Helm, kubectl and the AWS CLI print them, and from a cluster's API.
 #![allow(clippy::unwrap_used)]
 
 mod errors;
+mod live;
 mod numbers;
 mod pairing;
 mod real;

@@ -80,7 +80,7 @@ fn a_configured_name_that_is_not_there_is_an_error_that_names_the_nearest() {
     let text = failed(named("orders", Some("shop/Deployment/order"), None));
     assert_eq!(
         text,
-        "workload orders: there is no `shop/Deployment/order` in the manifests; the nearest is `shop/Deployment/orders`"
+        "workload orders: there is no `shop/Deployment/order` of EKS; the nearest is `shop/Deployment/orders`"
     );
     assert!(failed(named("orders", None, Some("invoice"))).ends_with("the nearest is `invoices`"));
     assert!(failed(named("bilding", None, None)).contains("`shop/Deployment/billing`"));

@@ -252,12 +252,19 @@ fn what_a_live_cluster_prints_is_one_workload_and_not_its_pods() {
     let inventory = load(&[data("live")], &[], &[]).unwrap();
     let found: Vec<String> =
         inventory.workloads.iter().filter_map(|one| one.eks.as_ref()).map(EksWorkload::reference).collect();
-    assert_eq!(found, ["shop/Pod/debug", "shop/Deployment/orders"]);
+    assert_eq!(found, ["shop/CloneSet/clone", "shop/Pod/debug", "shop/Deployment/orders"]);
     assert_eq!(inventory.nodes, Some(2));
     let orders = eks(&inventory, "orders");
     assert_eq!(variable(&orders.pod.containers[0], "DB_PORT").at, line("live/get.yaml", "\"3306\""));
     assert!(matches!(&orders.controller, Controller::Deployment { replicas: Some(replicas), surge: Some(surge), .. }
         if replicas.value == 2 && surge.value == Surge::Percent(25)));
+    // Its pods are known, and itself is not.
+    assert!(matches!(&eks(&inventory, "clone").controller, Controller::Unknown { replicas: Some(replicas) }
+        if replicas.value == 1));
     assert_eq!(inventory.notes.len(), 1, "{:?}", inventory.notes);
-    assert!(inventory.notes[0].contains("belongs to CloneSet clone"));
+    assert!(
+        inventory.notes[0].contains(
+            "belongs to shop/CloneSet/clone, which is not in the manifests; as many pods as there are now, 1,"
+        )
+    );
 }

@@ -42,7 +42,7 @@ fn an_autoscaler_of_a_workload_that_is_not_here_is_a_stray() {
     assert_eq!(found(&(orders("shop") + &scaler("kind: Deployment, name: orders"))), Vec::<String>::new());
     let gone = found(&(orders("shop") + &scaler("kind: Deployment, name: gone")));
     let said = "shop/HorizontalPodAutoscaler/a scales shop/Deployment/gone, which is not in the manifests or not known, so \
-                nobody knows what its pods connect to; add its manifest, or take the HorizontalPodAutoscaler out";
+                nobody knows what its pods connect to; add it, or take the HorizontalPodAutoscaler out";
     assert!(gone.len() == 1 && gone[0].ends_with(said), "{gone:?}");
     let keda = "scaleTargetRef: {name: gone}";
     let keda = found(&object("keda.sh/v1alpha1", "ScaledObject", "name: k", keda));

@@ -1,0 +1,165 @@
+//! JSON as the API answers it, as trees: without what no reader of an object needs and what may be the larger part of it.
+
+use crate::node::{Node, Tree};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::cell::Cell;
+use std::fmt;
+
+/// What `kubectl apply` keeps of the object: all of it once more.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// One object of the API, or an item of a list.
+pub(crate) struct Item(pub(crate) Node);
+
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let begun = Cell::new(0);
+        Part { begun: &begun, of: Of::Object }.deserialize(deserializer).map(Self)
+    }
+}
+
+/// Which part of an object a value is.
+#[derive(Clone, Copy)]
+enum Of {
+    Object,
+    Metadata,
+    Annotations,
+    Status,
+    Rest,
+}
+
+impl Of {
+    /// What the field of it is; nothing if nobody reads it.
+    fn field(self, name: &str) -> Option<Self> {
+        match (self, name) {
+            (Self::Object, "metadata") => Some(Self::Metadata),
+            (Self::Object, "status") => Some(Self::Status),
+            (Self::Metadata, "managedFields") | (Self::Annotations, LAST_APPLIED) => None,
+            (Self::Metadata, "annotations") => Some(Self::Annotations),
+            (Self::Status, "phase" | "conditions") => Some(Self::Rest),
+            (Self::Status, _) => None,
+            _ => Some(Self::Rest),
+        }
+    }
+}
+
+/// Reads one value and counts those that have begun.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    begun: &'a Cell<u64>,
+    of: Of,
+}
+
+impl<'de> DeserializeSeed<'de> for Part<'_> {
+    type Value = Node;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        let place = self.begun.replace(self.begun.get() + 1);
+        Ok(Node { place, column: 0, tree: deserializer.deserialize_any(self)? })
+    }
+}
+
+impl<'de> Visitor<'de> for Part<'_> {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+        Ok(Tree::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+        Ok(Tree::Number(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+        Ok(Tree::Number(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+        Ok(Tree::Number(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+        Ok(Tree::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Tree, A::Error> {
+        let mut items = vec![];
+        while let Some(item) = access.next_element_seed(Self { of: Of::Rest, ..self })? {
+            items.push(item);
+        }
+        Ok(Tree::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Tree, A::Error> {
+        let mut fields = vec![];
+        while let Some(name) = access.next_key::<String>()? {
+            match self.of.field(&name) {
+                Some(of) => {
+                    let field = access.next_value_seed(Self { of, ..self })?;
+                    fields.push((name, field));
+                }
+                None => drop(access.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Tree::Map(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::Cursor;
+
+    fn item(text: &str) -> Node {
+        serde_json::from_str::<Item>(text).unwrap().0
+    }
+
+    #[test]
+    fn every_value_has_the_path_that_leads_to_it() {
+        let node = item(
+            r#"{"metadata": {"managedFields": [{"a": {"b": 1}}], "annotations": {"a.b/c": "x"}, "name": "n"},
+                "spec": {"list": [[], {"x": null, "y": [1, -2, 3.5]}], "after": true}}"#,
+        );
+        let object = Cursor::of_object("shop/Thing/n@7", &node);
+        let at = |path: &[&str]| object.path(path).unwrap().at();
+        assert_eq!(object.at(), "shop/Thing/n@7");
+        assert_eq!(at(&["metadata", "name"]), "shop/Thing/n@7 metadata.name");
+        assert_eq!(at(&["metadata", "annotations", "a.b/c"]), "shop/Thing/n@7 metadata.annotations[a.b/c]");
+        assert_eq!(at(&["spec", "after"]), "shop/Thing/n@7 spec.after");
+        let list = object.path(&["spec"]).unwrap().items("list").unwrap();
+        let places: Vec<String> = list[1].items("y").unwrap().iter().map(Cursor::at).collect();
+        let expected = [0, 1, 2].map(|index| format!("shop/Thing/n@7 spec.list[1].y[{index}]"));
+        assert_eq!((places, list[0].at()), (expected.to_vec(), "shop/Thing/n@7 spec.list[0]".to_owned()));
+    }
+
+    #[test]
+    fn what_nobody_reads_is_dropped_where_it_stands_and_nowhere_else() {
+        let node = item(&format!(
+            r#"{{"metadata": {{"managedFields": [], "annotations": {{"{LAST_APPLIED}": "{{}}", "a": "b"}}}},
+                 "data": {{"managedFields": "kept", "status": "kept"}},
+                 "status": {{"phase": "Running", "containerStatuses": [], "conditions": []}}}}"#
+        ));
+        let object = Cursor::of_object("x", &node);
+        let fields = |path: &[&str]| {
+            let fields = object.path(path).unwrap().fields().unwrap();
+            fields.into_iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(&["metadata"]), ["annotations"]);
+        assert_eq!(fields(&["metadata", "annotations"]), ["a"]);
+        assert_eq!(fields(&["data"]), ["managedFields", "status"]);
+        assert_eq!(fields(&["status"]), ["phase", "conditions"]);
+    }
+
+    #[test]
+    fn deep_nesting_ends_in_an_error() {
+        assert!(serde_json::from_str::<Item>(&"[".repeat(100_000)).is_err());
+    }
+}
