@@ -3,10 +3,11 @@
 use crate::areas::Areas;
 use crate::cli::{Answer, Cli, ConfigArgs, PlanArgs, SchemaOf};
 use crate::config::{CONFIG_SCHEMA, Loaded, Without};
+use crate::deployed::{from_files, inventory};
 use crate::output::{complain, say, say_json};
 use crate::plan::{Choice, Planned, Step};
 use crate::rights;
-use crate::run::{configuration, from_files, inventory, warn};
+use crate::run::{configuration, warn};
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use preflight_cluster::{Inventory, Workload};

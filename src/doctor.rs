@@ -4,9 +4,10 @@
 use crate::areas::Areas;
 use crate::cli::{Answer, DoctorArgs};
 use crate::config::{Loaded, Without};
+use crate::deployed::{inventory, is_of_inventory};
 use crate::output::{say, say_json};
 use crate::rights;
-use crate::run::{configuration, inventory, is_of_inventory};
+use crate::run::configuration;
 use anyhow::Result;
 use preflight_cluster::{ClusterAccess, Inventory, connect};
 use preflight_connections::Login;

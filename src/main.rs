@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod deliver;
+mod deployed;
 mod doctor;
 mod fetch;
 #[cfg(test)]
@@ -59,7 +60,7 @@ fn failure_code(error: &anyhow::Error) -> ExitCode {
     if error.is::<ToolFailure>() {
         return ExitCode::Internal;
     }
-    match run::unread(error).map(|why| why.reason) {
+    match deployed::unread(error).map(|why| why.reason) {
         Some(Reason::Forbidden | Reason::Unreachable | Reason::Timeout) => ExitCode::NothingReached,
         _ => ExitCode::Usage,
     }

@@ -1,10 +1,12 @@
 //! The program as a Job: under restricted Pod Security, with the generated rights, to every end that a Job can come to.
 
-use crate::live::{audit, live, wait};
+use crate::live::{audit, host, live, wait};
 use crate::shop::{Shop, exit_code, role};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
 use kube::api::{DeleteParams, EvictParams, Patch, PatchParams};
 use preflight_core::Timestamp;
+use preflight_fixtures::lab::{Fault, Lab, LabOptions};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -82,6 +84,81 @@ fn a_go_completes_the_job_and_its_report_verifies_by_each_route() {
         place.api::<ConfigMap>().delete("preflight-result", &DeleteParams::default()).await.unwrap();
         assert_eq!(shop.fetched(&job), by_map, "the log has another report");
     });
+}
+
+/// The lab's shop as this cluster has it: its servers where pods reach them, its workloads in the test's namespace.
+fn with_lab(shop: &mut Shop, lab: &Lab) {
+    let read = |path: &str| std::fs::read_to_string(lab.dir().join(path)).unwrap();
+    let mut config: Value = serde_saphyr::from_str(&read("preflight.yaml")).unwrap();
+    let own: Value = serde_saphyr::from_str(&shop.config).unwrap();
+    config["environment"] = own["environment"].clone();
+    config["cluster"] = own["cluster"].clone();
+    config["aws"].as_object_mut().unwrap().remove("credentials");
+    for service in ["sts", "iam", "eks"] {
+        config["aws"]["endpoints"][service] = own["aws"]["endpoints"][service].clone();
+    }
+    for workload in config["workloads"].as_array_mut().unwrap() {
+        workload.as_object_mut().unwrap().remove("artifacts");
+    }
+    shop.config = config.to_string();
+    let named = |folder: &str| -> Vec<String> {
+        let files = std::fs::read_dir(lab.dir().join(folder)).unwrap();
+        files.map(|file| format!("{folder}/{}", file.unwrap().file_name().into_string().unwrap())).collect()
+    };
+    let own_namespace = format!("namespace: {}", shop.place.namespace);
+    let moved = |path: String| (path.clone(), read(&path).replace("namespace: shop", &own_namespace));
+    shop.files = named("manifests").into_iter().chain(named("ecs")).map(moved).collect();
+    let secrets = lab.environment().iter().filter(|(name, _)| name.starts_with("LAB_"));
+    shop.secrets.extend(secrets.cloned());
+}
+
+#[test]
+fn a_pod_judges_real_servers_and_writes_to_them_with_consent() {
+    live(|place| async move {
+        let (Some(mut shop), Some(host)) = (Shop::new(&place).await, host()) else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let options =
+            LabOptions { dir: folder.path().join("lab"), faults: vec![], address: Some(host.parse().unwrap()) };
+        let mut lab = Lab::start(options).await.unwrap();
+        with_lab(&mut shop, &lab);
+        shop.choice = vec!["--to=async".to_owned(), "--consent=orders-rabbitmq,orders-sqs".to_owned()];
+        shop.grant().await;
+        let job = shop.start(|_| ()).await;
+        let end = end_of(&shop, &job).await;
+        let report = shop.fetched(&job);
+        assert_eq!(end.2, [0], "{report:#}");
+        let passed = with_outcome(&report, "pass");
+        for check in ["irsa.exchange-succeeds", "connections.limit-covers-demand", "idempotency.duplicates-harmless"] {
+            assert!(passed.iter().any(|(passed, _)| passed == check), "{check} has no pass: {report:#}");
+        }
+        assert_eq!(lab.leftovers().await.unwrap(), Vec::<String>::new());
+        lab.plant(Fault::Limit).await.unwrap();
+        place.api::<Job>().delete(&job, &DeleteParams::foreground()).await.unwrap();
+        wait("the first Job's end", || async {
+            place.api::<Job>().get_opt(&job).await.unwrap().is_none().then_some(())
+        })
+        .await;
+        place.api::<ConfigMap>().delete("preflight-config", &DeleteParams::default()).await.unwrap();
+        let job = shop.start(|_| ()).await;
+        assert_eq!(end_of(&shop, &job).await, failed_by_policy(10));
+        let failed = with_outcome(&shop.fetched(&job), "fail");
+        assert_eq!(
+            failed,
+            Fault::Limit
+                .results()
+                .iter()
+                .map(|(check, subject)| ((*check).to_owned(), (*subject).to_owned()))
+                .collect()
+        );
+        lab.end().await.unwrap();
+    });
+}
+
+/// Check and subject of the results with an outcome.
+fn with_outcome(report: &Value, outcome: &str) -> BTreeSet<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let results = report["results"].as_array().unwrap().iter().filter(|one| one["outcome"] == outcome);
+    results.map(|one| (text(&one["check"]), text(&one["subject"]))).collect()
 }
 
 #[test]

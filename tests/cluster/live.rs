@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
+use tokio::task::{LocalSet, spawn_local};
 
 /// How long a condition is waited for.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -42,12 +43,13 @@ pub(crate) struct Place {
 }
 
 /// Runs a test in a namespace of its own, removes it, and shows what was in it if the test failed.
-pub(crate) fn live<T: Future<Output = ()> + Send + 'static>(test: impl FnOnce(Arc<Place>) -> T) {
+pub(crate) fn live<T: Future<Output = ()> + 'static>(test: impl FnOnce(Arc<Place>) -> T) {
     let Some(kubeconfig) = setting(KUBECONFIG) else { return };
     // One thread, the test's own: what it prints belongs to it.
-    Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
         let place = Arc::new(Place::new(kubeconfig.into()).await);
-        let ended = tokio::spawn(test(place.clone())).await;
+        let ended = spawn_local(test(place.clone())).await;
         if ended.is_err() {
             place.dump().await;
         }

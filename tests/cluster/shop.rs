@@ -1,4 +1,4 @@
-//! Two workloads with a role each, an AWS that trusts the cluster's own tokens, and everything that `manifest` prints for it.
+//! Workloads with a role each, an AWS that trusts the cluster's own tokens, and everything that `manifest` prints for it.
 
 use crate::live::{Place, host};
 use crate::tool::{self, Ran, World};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The workloads; each has a ServiceAccount and a role of its name.
-const WORKLOADS: [&str; 2] = ["orders", "payments"];
+const WORKLOADS: [&str; 3] = ["orders", "payments", "notifications"];
 
 const ACCOUNT: &str = "111122223333";
 const REGION: &str = "eu-west-1";
@@ -23,14 +23,17 @@ const SECRET_KEY: &str = "canary-of-the-job";
 /// The image of the program, where the cluster's nodes have it.
 const TOOL_IMAGE: &str = "EKS_PREFLIGHT_TEST_TOOL_IMAGE";
 
-/// How this program is to be called and what it is to check.
-const CHOICE: [&str; 3] = ["--to=deployed", "--name=preflight", "--output=json"];
-
 /// The shop, in a test's namespace.
 pub(crate) struct Shop {
     pub(crate) place: Arc<Place>,
     pub(crate) aws: IdentityDouble,
-    config: String,
+    pub(crate) config: String,
+    /// What the configuration names: path and text.
+    pub(crate) files: Vec<(String, String)>,
+    /// What the configuration takes from the environment, and AWS's keys.
+    pub(crate) secrets: BTreeMap<String, String>,
+    /// What is to be checked.
+    pub(crate) choice: Vec<String>,
     image: String,
 }
 
@@ -66,7 +69,15 @@ workloads: {workloads}
         let enforce = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
         let namespaces: Api<Namespace> = Api::all(place.client.clone());
         namespaces.patch(&place.namespace, &PatchParams::default(), &Patch::Merge(enforce)).await.unwrap();
-        Some(Self { place: place.clone(), aws, config, image })
+        Some(Self {
+            place: place.clone(),
+            aws,
+            config,
+            files: WORKLOADS.map(|name| (format!("rendered/{name}.yaml"), deployment(place, name))).into(),
+            secrets: KEYS.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            choice: vec!["--to=deployed".to_owned()],
+            image,
+        })
     }
 
     /// A folder in which the program runs as a ServiceAccount of the namespace.
@@ -80,22 +91,18 @@ workloads: {workloads}
     }
 
     fn with_manifests(&self, world: World) -> World {
-        for name in WORKLOADS {
-            let pod =
-                json!({"serviceAccountName": name, "containers": [{"name": "app", "image": format!("{name}:1")}]});
-            let template = json!({"metadata": {"labels": {"app": name}}, "spec": pod});
-            let spec = json!({"selector": {"matchLabels": {"app": name}}, "template": template});
-            let metadata = json!({"name": name, "namespace": self.place.namespace});
-            let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec});
-            world.write(&format!("rendered/{name}.yaml"), &deployment.to_string());
+        for (path, text) in &self.files {
+            world.write(path, text);
         }
         world
     }
 
     /// What `manifest` prints.
     pub(crate) fn manifest(&self, of: &str) -> Vec<Value> {
-        let place = ["--namespace", &self.place.namespace, "--image", &self.image];
-        let ran = self.world().tool(&[&["manifest", of], CHOICE.as_slice(), &place].concat());
+        let mut arguments = vec!["manifest", of, "--name=preflight", "--output=json", "--image", &self.image];
+        arguments.extend(["--namespace", &self.place.namespace]);
+        arguments.extend(self.choice.iter().map(String::as_str));
+        let ran = self.world().tool(&arguments);
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.json()["items"].as_array().unwrap().clone()
     }
@@ -105,8 +112,8 @@ workloads: {workloads}
         for document in self.manifest("rbac") {
             self.create(document).await;
         }
-        let keys: BTreeMap<&str, &str> = KEYS.into();
-        self.place.create::<Secret>(json!({"metadata": {"name": "preflight-secrets"}, "stringData": keys})).await;
+        let secret = json!({"metadata": {"name": "preflight-secrets"}, "stringData": self.secrets});
+        self.place.create::<Secret>(secret).await;
     }
 
     /// Takes one right away, a verb on one object. Gives the Role as it was.
@@ -184,12 +191,22 @@ workloads: {workloads}
         let got = world.tool(&[&["report", "fetch", &format!("job/{job}")], place.as_slice()].concat());
         assert_eq!(got.code, 0, "{got:?}");
         let report = world.report();
-        assert!(!report.to_string().contains(SECRET_KEY), "a secret is in the report");
+        let text = report.to_string();
+        assert!(!self.secrets.values().any(|secret| text.contains(secret)), "a secret is in the report");
         let verified = world.tool(&["report", "verify", "preflight-report.json", "--environment", "test"]);
         let is_go = report["summary"]["verdict"] == "go";
         assert_eq!(verified.code == 0, is_go, "only a go verifies: {verified:?}");
         report
     }
+}
+
+/// A Deployment whose pods have the ServiceAccount of its name.
+fn deployment(place: &Place, name: &str) -> String {
+    let pod = json!({"serviceAccountName": name, "containers": [{"name": "app", "image": format!("{name}:1")}]});
+    let template = json!({"metadata": {"labels": {"app": name}}, "spec": pod});
+    let spec = json!({"selector": {"matchLabels": {"app": name}}, "template": template});
+    let metadata = json!({"name": name, "namespace": place.namespace});
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}).to_string()
 }
 
 async fn get(place: &Place, path: &str) -> Value {

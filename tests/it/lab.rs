@@ -28,7 +28,7 @@ impl Ground {
     pub(crate) fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let options = LabOptions { dir: folder.path().join("lab"), faults: vec![] };
+        let options = LabOptions { dir: folder.path().join("lab"), faults: vec![], address: None };
         let lab = runtime.block_on(Lab::start(options)).unwrap();
         Self { lab: Mutex::new(Some(lab)), runtime, folder }
     }

@@ -81,8 +81,8 @@ fn a_workload_that_names_nothing_is_shown_where_it_stands_with_the_nearest() {
         let config = format!("environment: test\nmanifests: [rendered]\necs: [ecs]\nworkloads:\n  - {workload}\n");
         world(&config).tool(&["lint"])
     };
-    let text = "preflight.yaml:5:25: workloads[0].eks: workload orders: there is no `shop/Deployment/order` in the \
-                manifests; the nearest is `shop/Deployment/orders`";
+    let text = "preflight.yaml:5:25: workloads[0].eks: workload orders: there is no `shop/Deployment/order` of EKS; \
+                the nearest is `shop/Deployment/orders`";
     refuses(&with("{name: orders, eks: shop/Deployment/order}"), &[text]);
     let text = "preflight.yaml:5:25: workloads[0].ecs: workload orders: there is no service or task family `order` of \
                 ECS; the nearest is `orders`";
