@@ -13,7 +13,7 @@
 //! nobody can tell whether the one that stays would have. What failed meanwhile fails nevertheless.
 
 use crate::Env;
-use crate::pods::{Course, Entry as PodEntry, Looking, Span, Timeline, Unwatchable, Watch, What};
+use crate::pods::{Course, EXPECTED, Looking, Span, Timeline, Unwatchable, Watch, down, of_troubles};
 use crate::settings::Target;
 use preflight_cluster::SeenPod;
 use preflight_core::{
@@ -21,20 +21,11 @@ use preflight_core::{
     Right, Run, Scope, Timestamp,
 };
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A pod that is not ready so long after it was made fails; a younger one may be on its way.
 const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// The most pods that are named one by one.
-const PODS_NAMED_MAX: usize = 15;
-
-/// The most troubles that are told of one pod.
-const TROUBLES_MAX: usize = 5;
-
-const EXPECTED: &str = "no container ends, and each pod is or becomes ready and stays so until it is told to end";
 
 const LIST_PODS: Permission = Permission::Kubernetes { verb: "list", group: "", resource: "pods" };
 
@@ -199,70 +190,6 @@ fn is_late(pod: &SeenPod, now: Timestamp) -> bool {
     down(pod).is_some() || pod.created.is_none_or(|created| now.since(created) >= START_LIMIT)
 }
 
-/// Which container of a pod does not run, and why.
-fn down(pod: &SeenPod) -> Option<String> {
-    pod.containers.iter().find_map(|one| match &one.waiting {
-        Some(reason) => Some(format!("container {} waits: {reason}", one.name)),
-        None => one.is_dead.then(|| format!("container {} was not started again", one.name)),
-    })
-}
-
-/// One finding for each pod that was in trouble or is not ready.
-fn of_troubles(timeline: &Timeline, late: &[&SeenPod]) -> Vec<Finding> {
-    let mut pods: BTreeMap<String, (Vec<&PodEntry>, Option<&SeenPod>)> = BTreeMap::new();
-    for trouble in timeline.troubles() {
-        pods.entry(trouble.pod.clone()).or_default().0.push(trouble);
-    }
-    for pod in late {
-        pods.entry(format!("{}/{}", pod.namespace, pod.name)).or_default().1 = Some(pod);
-    }
-    let count = pods.len();
-    let mut findings: Vec<Finding> =
-        pods.iter().take(PODS_NAMED_MAX).map(|(name, (troubles, late))| of_pod(name, troubles, *late)).collect();
-    if count > PODS_NAMED_MAX {
-        findings.push(Finding::unmet(format!("{} more pods were not well", count - PODS_NAMED_MAX), EXPECTED));
-    }
-    findings
-}
-
-fn of_pod(name: &str, troubles: &[&PodEntry], late: Option<&SeenPod>) -> Finding {
-    let mut words: Vec<String> = troubles.iter().take(TROUBLES_MAX).map(|one| said(one)).collect();
-    if troubles.len() > TROUBLES_MAX {
-        words.push(format!("and {} more times", troubles.len() - TROUBLES_MAX));
-    }
-    words.extend(late.map(|pod| format!("after the load: {}", state(pod))));
-    let observed = format!("the pod {name}: {}", words.join("; "));
-    let (namespace, pod) = name.split_once('/').unwrap_or(("default", name));
-    let finding = Finding::unmet(observed, EXPECTED);
-    let has = |text: &str| words.iter().any(|word| word.contains(text));
-    if has("OOMKilled") {
-        return finding.fix("Raise the memory limit of the container, or let it use less: the node's kernel ended it.");
-    }
-    if has("waits: ") || has("was not started") || troubles.iter().any(|one| one.what == What::Died) {
-        return finding.fix(format!("Read why the container ended: kubectl logs -n {namespace} {pod} --previous"));
-    }
-    if has("Unschedulable") {
-        return finding.fix("Give the cluster nodes with room for the pod, or let the pod request less.");
-    }
-    finding.fix(format!("Read what Kubernetes did and why: kubectl describe pod -n {namespace} {pod}"))
-}
-
-fn said(entry: &PodEntry) -> String {
-    let PodEntry { at, what, detail, .. } = entry;
-    match what {
-        What::Died => format!("{detail}, at {at}"),
-        What::Evicted => format!("evicted at {at} ({detail})"),
-        _ => format!("lost its readiness at {at} ({detail})"),
-    }
-}
-
-/// Why a pod is not ready.
-fn state(pod: &SeenPod) -> String {
-    let unscheduled = pod.scheduled.as_ref().filter(|scheduled| !scheduled.holds).map(|one| one.reason.clone());
-    let unready = || pod.ready.as_ref().map(|ready| format!("not ready ({})", ready.reason));
-    down(pod).or(unscheduled).or_else(unready).unwrap_or_else(|| "not ready".to_owned())
-}
-
 /// The findings, each workload's course beside the first.
 fn with_courses(mut findings: Vec<Finding>, timeline: &Timeline) -> Vec<Finding> {
     if let Some(first) = findings.first_mut() {
@@ -310,6 +237,7 @@ fn course_of(course: &Course, timeline: &Timeline) -> Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pods::PODS_NAMED_MAX;
     use crate::pods::scene::{at, dead, died, evicted, pod, pods, timeline, unready, unscheduled, waiting};
 
     /// A load from second 1 to second 90; the looks that are given, and how it ended.
@@ -391,8 +319,9 @@ mod tests {
         fails(
             with(waiting(new(94), "ImagePullBackOff")),
             &["after the load: container app waits: ImagePullBackOff"],
-            "logs",
+            "kubectl describe",
         );
+        fails(with(waiting(new(94), "CrashLoopBackOff")), &["waits: CrashLoopBackOff"], "kubectl logs -n shop b");
         fails(with(unscheduled(new(35), 35)), &["after the load: Unschedulable: 1 Insufficient cpu."], "nodes");
         fails(with(dead(new(94))), &["after the load: container app was not started again"], "logs");
         fails(with(new(35)), &["after the load: not ready (ContainersNotReady)"], "kubectl describe");

@@ -215,3 +215,29 @@ pub(super) fn phases(config: &Config) -> Result<Phases, Problems> {
     }
     if problems.is_empty() { Ok(Phases::new(own)) } else { Err(problems) }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Without;
+    use crate::config::tests::{mistakes, read_without};
+
+    /// A configuration with a target that names two workloads, and with these.
+    fn with(names: &str) -> String {
+        let target = "{name: shop, url: 'https://eks.a.test', rate: 5, slo: {p50Ms: 5}, requests: [{path: /}], \
+                      served: {header: h, eks: e, ecs: c}, workloads: [orders, card]}";
+        format!("environment: lab\nworkloads: [{names}]\nload: {{targets: [{target}]}}\n")
+    }
+
+    #[test]
+    fn a_target_names_workloads_that_are_listed() {
+        assert_eq!(mistakes(&with("{name: orders}, {name: card}")), "no mistake");
+        let found = mistakes(&with("{name: orders}, {name: cart}"));
+        let text = "load.targets[0].workloads[1]: `workloads` lists none that is called `card`; did you mean `cart`?";
+        assert!(found.contains(":3:") && found.contains(text), "{found}");
+    }
+
+    #[test]
+    fn a_workload_whose_name_is_open_may_be_the_one_that_is_meant() {
+        assert!(read_without(Without::Variables, &with("{name: orders}, {name: '${A}'}"), &[]).is_ok());
+    }
+}

@@ -227,7 +227,7 @@ fn a_pod_that_crashes_and_one_that_cannot_start_fail_with_time_and_reason() {
         is_near(told[0], died);
         assert!(observed.contains("after the load: container main waits: ErrImageNeverPull"), "{observed}");
         let text = loaded.result(JUDGES)["remediation"]["text"].as_str().unwrap();
-        assert!(text.contains(&format!("kubectl logs -n {}", place.namespace)), "{text}");
+        assert!(text.contains(&format!("kubectl describe pod -n {} absent-", place.namespace)), "{text}");
     });
 }
 

@@ -90,7 +90,7 @@ impl Shop {
         let limit = Duration::from_secs(60);
         let scope =
             Scope::new("run-1", limit, Journal::in_memory("run-1"), move |_, event| sink.lock().unwrap().push(event));
-        Self { bench, env, asked, scope, told, folder: folder }
+        Self { bench, env, asked, scope, told, folder }
     }
 
     fn item(&self, id: &str) -> Item {
