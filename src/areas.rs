@@ -62,7 +62,7 @@ impl Areas {
                 settings: config.connections.clone(),
                 uses: config.workloads.iter().filter_map(uses).collect(),
             },
-            load: preflight_load::Env { inventory, settings: config.load.clone() },
+            load: preflight_load::Env::new(&inventory, config.load.clone(), config.cluster.clone()),
         }
     }
 

@@ -128,7 +128,7 @@ fn looks(loaded: &Loaded, inventory: Inventory) -> Vec<Looking> {
         all.push(aws(loaded, areas.irsa));
     }
     let access = &loaded.config.cluster;
-    if access.in_cluster || access.kubeconfig.is_some() {
+    if access.is_reachable() {
         all.push(Box::pin(cluster(access.clone(), of_cluster)));
     }
     for target in &loaded.config.load.targets {

@@ -71,7 +71,7 @@ impl Planned {
     /// If the phase is not known.
     pub(crate) fn unread(loaded: &Loaded, choice: &Choice, why: &CannotTell) -> Result<Self> {
         let (phase, mut planned) = Self::empty(loaded, choice)?;
-        let target = loaded.config.cluster.name.clone().unwrap_or_else(|| "cluster".to_owned());
+        let target = loaded.config.cluster.target();
         let detail = format!("what is deployed could not be read: {}", why.detail);
         for meta in areas::metas() {
             let check = Unread(CannotTell::new(why.reason, &detail));

@@ -271,9 +271,19 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// The longest that a load takes.
+fn longest(target: &Target) -> Duration {
+    target.schedule().length() + Duration::from_millis(target.timeout_ms) + WIND_DOWN
+}
+
+/// The time in the run that a load does not need.
+pub(crate) fn spare(target: &Target, scope: &Scope) -> Duration {
+    scope.remaining().saturating_sub(longest(target))
+}
+
 /// Whether there is time left in the run for a load.
 pub(crate) fn fits(target: &Target, scope: &Scope) -> Result<(), CannotTell> {
-    let needed = target.schedule().length() + Duration::from_millis(target.timeout_ms) + WIND_DOWN;
+    let needed = longest(target);
     if scope.remaining() >= needed {
         return Ok(());
     }

@@ -52,6 +52,10 @@ pub struct Target {
     #[serde(default)]
     #[schemars(example = "10.0.12.34:443")]
     pub resolve: Option<SocketAddr>,
+    /// The workloads that serve it, by their names under `workloads`: their pods are watched while it is loaded. Absent:
+    /// every workload of EKS that keeps pods, as a Deployment does and a Job does not.
+    #[serde(default)]
+    pub workloads: Vec<String>,
     /// How an answer tells which side gave it.
     pub served: Served,
     /// What is requested, mixed by weight.
@@ -271,8 +275,14 @@ impl Settings {
             let mut problems = Problems { path: format!("load.targets[{index}]"), all: &mut all };
             if target.name.trim().is_empty() {
                 problems.add(".name", "a name is needed");
-            } else if !seen.insert(&target.name) {
-                problems.add(".name", format!("another target is called `{}`, too; names must differ", target.name));
+            } else if !seen.insert(target.name.clone()) || !seen.insert(target.timeline()) {
+                problems.add(
+                    ".name",
+                    format!(
+                        "another target, or what is told of its pods, is called `{}`, too; names must differ",
+                        target.name
+                    ),
+                );
             }
             target.problems(&mut problems);
             for (index, request) in target.requests.iter().enumerate() {
@@ -285,6 +295,11 @@ impl Settings {
 }
 
 impl Target {
+    /// The name under which what happened to its pods stands in the report.
+    pub(crate) fn timeline(&self) -> String {
+        format!("{} pods", self.name)
+    }
+
     /// When each of its requests starts.
     pub(crate) fn schedule(&self) -> Schedule {
         let weights: Vec<u32> = self.requests.iter().map(|request| request.weight).collect();
@@ -492,8 +507,12 @@ mod tests {
     }
 
     #[test]
-    fn names_must_differ() {
+    fn names_must_differ_and_leave_room_for_what_is_told_of_the_pods() {
         let twice: Settings = serde_json::from_value(json!({ "targets": [target(), target()] })).unwrap();
         assert_eq!(twice.problems()[0].0, "load.targets[1].name");
+        let mut other = target();
+        other["name"] = json!("shop pods");
+        let like: Settings = serde_json::from_value(json!({ "targets": [target(), other] })).unwrap();
+        assert_eq!(like.problems()[0].0, "load.targets[1].name");
     }
 }

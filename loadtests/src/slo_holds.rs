@@ -12,16 +12,20 @@
 //! A percentile needs samples beyond it: ten of them, which makes 100 requests for p50, 200 for p95 and 1000 for p99. The
 //! verdict compares the percentile itself, without an interval of confidence: a limit that is kept by a hair may not be
 //! kept tomorrow, so leave headroom in the objectives. If the generator was late itself, the answer is "cannot tell".
+//!
+//! While the load runs, the pods behind the target are watched for `load.pods-stay-healthy` (see `pods`).
 
 use crate::Env;
 use crate::drive::{self, LATE_MAX, Stopped};
 use crate::ended::Side;
 use crate::http::{self, Connections, Told};
 use crate::ledger::{Tally, WATCHED_S};
+use crate::pods::Watch;
 use crate::settings::Target;
 use preflight_core::{
     CannotTell, Check, Disruption, Entry, Event, Evidence, Finding, Item, Levels, Meta, Phase, Reason, Run, Scope,
 };
+use std::sync::Arc;
 
 /// The least number of requests for any statement.
 const SAMPLES_MIN: u64 = 100;
@@ -61,14 +65,17 @@ pub(crate) const META: Meta = Meta {
 /// One target.
 pub(crate) struct SloHolds {
     target: Target,
+    watch: Arc<Watch>,
 }
 
 pub(crate) const ENTRY: Entry<Env> = Entry { meta: &META, items };
 
 fn items(env: &Env) -> Vec<Item> {
-    let item =
-        |target: &Target| Item::planned(&target.name, vec![target.name.clone()], SloHolds { target: target.clone() });
-    env.settings.targets.iter().map(item).collect()
+    let item = |(target, watch): (&Target, &Arc<Watch>)| {
+        let check = SloHolds { target: target.clone(), watch: Arc::clone(watch) };
+        Item::planned(&target.name, vec![target.name.clone()], check)
+    };
+    env.targets().map(item).collect()
 }
 
 impl Check for SloHolds {
@@ -78,7 +85,7 @@ impl Check for SloHolds {
             enough(target, target.schedule().measured_len(), "the load would have")?;
             drive::fits(target, scope)?;
             reaches_eks(&ask(target, scope).await?)?;
-            let mut done = drive::drive(target, scope).await?;
+            let mut done = self.watch.during(scope, drive::spare(target, scope), drive::drive(target, scope)).await?;
             let mut value = done.ledger.json();
             value["rate"] = target.rate.into();
             value["scheduled"] = target.schedule().measured_len().into();

@@ -27,6 +27,7 @@ pub(super) fn problems(config: &Config, document: &Node, now: Timestamp) -> Prob
     of_references(config, document, &mut problems);
     twice("workloads", config.workloads.iter().map(|workload| workload.name.as_str()), &mut problems);
     of_workloads(config, &mut problems);
+    of_load(config, &mut problems);
     if let Some(account) = &config.aws.account_id
         && (account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()))
     {
@@ -167,6 +168,17 @@ fn of_workloads(config: &Config, problems: &mut Problems) {
     }
 }
 
+/// The workloads that targets name.
+fn of_load(config: &Config, problems: &mut Problems) {
+    let known = || config.workloads.iter().map(|workload| workload.name.as_str());
+    for (index, target) in config.load.targets.iter().enumerate() {
+        for (at, name) in target.workloads.iter().enumerate().filter(|(_, name)| !known().any(|one| one == *name)) {
+            let text = format!("`workloads` lists none that is called `{name}`{}", hint(name, known()));
+            problems.push((format!("load.targets[{index}].workloads[{at}]"), text));
+        }
+    }
+}
+
 fn of_waiver(index: usize, waiver: &Waiver, ids: &[&str], now: Timestamp, problems: &mut Problems) {
     let mut add = |key: &str, text: String| problems.push((format!("waivers[{index}].{key}"), text));
     if !ids.contains(&waiver.check.as_str()) {
@@ -211,4 +223,30 @@ pub(super) fn phases(config: &Config) -> Result<Phases, Problems> {
         }
     }
     if problems.is_empty() { Ok(Phases::new(own)) } else { Err(problems) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Without;
+    use crate::config::tests::{mistakes, read_without};
+
+    /// A configuration with a target that names two workloads, and with these.
+    fn with(names: &str) -> String {
+        let target = "{name: shop, url: 'https://eks.a.test', rate: 5, slo: {p50Ms: 5}, requests: [{path: /}], \
+                      served: {header: h, eks: e, ecs: c}, workloads: [orders, card]}";
+        format!("environment: lab\nworkloads: [{names}]\nload: {{targets: [{target}]}}\n")
+    }
+
+    #[test]
+    fn a_target_names_workloads_that_are_listed() {
+        assert_eq!(mistakes(&with("{name: orders}, {name: card}")), "no mistake");
+        let found = mistakes(&with("{name: orders}, {name: cart}"));
+        let text = "load.targets[0].workloads[1]: `workloads` lists none that is called `card`; did you mean `cart`?";
+        assert!(found.contains(":3:") && found.contains(text), "{found}");
+    }
+
+    #[test]
+    fn a_workload_whose_name_is_open_may_be_the_one_that_is_meant() {
+        assert!(read_without(Without::Variables, &with("{name: orders}, {name: '${A}'}"), &[]).is_ok());
+    }
 }

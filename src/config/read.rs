@@ -100,10 +100,14 @@ pub(crate) fn load(
     let read = || serde_saphyr::from_str_with_options(&expandable(&text), options);
     let mut config: Config =
         secrets_from(secrets, read).map_err(|error| mistaken(vec![refused(&error, &document, &schema)]))?;
-    // Of what is filled up nothing can be said, nor of references to endpoints whose names are.
+    // Of what is filled up nothing can be said, nor of references to what has such a name.
     let is_unset = |fits: &dyn Fn(&str) -> bool| unset.iter().any(|mistake| fits(&mistake.path));
-    let no_names = is_unset(&|path| path.starts_with("endpoints[") && path.ends_with("].name"));
-    let is_open = |path: &str| is_unset(&|unset| unset == path) || (no_names && path.ends_with(".endpoint"));
+    let no_names = |list: &str| is_unset(&|path| path.starts_with(list) && path.ends_with("].name"));
+    let is_open = |path: &str| {
+        is_unset(&|unset| unset == path)
+            || (path.ends_with(".endpoint") && no_names("endpoints["))
+            || (path.contains(".workloads[") && no_names("workloads["))
+    };
     let located = |found: Vec<(String, String)>| {
         let known = found.into_iter().filter(|(path, _)| !is_open(path));
         known.map(|(path, text)| Mistake::new(document.nearest(&path).at, path, text)).collect::<Vec<_>>()

@@ -3,7 +3,7 @@ use super::*;
 use std::collections::HashMap;
 
 /// The text of every mistake in a configuration, with its place.
-fn mistakes(text: &str) -> String {
+pub(super) fn mistakes(text: &str) -> String {
     read(text, &[]).map(|_| "no mistake".to_owned()).unwrap_or_else(|error| error.to_string())
 }
 
@@ -11,7 +11,7 @@ fn read(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     read_without(Without::Nothing, text, variables)
 }
 
-fn read_without(without: Without, text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+pub(super) fn read_without(without: Without, text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("password"), "from-a-file\n").unwrap();
     let path = folder.path().join("preflight.yaml");

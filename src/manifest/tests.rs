@@ -7,6 +7,8 @@ use std::path::Path;
 
 const EXAMPLE: &str = "deploy/example/preflight.yaml";
 
+const CONSENT: &[&str] = &["orders", "shop"];
+
 fn example() -> Loaded {
     let now = "2026-11-25T00:00:00Z".parse().unwrap();
     config::load(Path::new(EXAMPLE), HashMap::new(), now, Without::Secrets).unwrap()
@@ -41,7 +43,7 @@ fn generated_samples_of_manifests_are_current() {
         (ManifestOf::Iam, "iam.json"),
         (ManifestOf::Values, "values.yaml"),
     ] {
-        let documents = made(of, &[], &["orders"]);
+        let documents = made(of, &[], CONSENT);
         let text = if of == ManifestOf::Iam { format!("{:#}\n", documents[0]) } else { yaml(&documents).unwrap() };
         assert_current(&format!("deploy/manifests/{name}"), &text);
     }
@@ -50,7 +52,7 @@ fn generated_samples_of_manifests_are_current() {
 #[test]
 fn yaml_says_what_json_says() {
     for of in [ManifestOf::Rbac, ManifestOf::Job] {
-        let documents = made(of, &[], &["orders"]);
+        let documents = made(of, &[], CONSENT);
         let read: Vec<Value> = serde_saphyr::from_multiple(&yaml(&documents).unwrap()).unwrap();
         assert_eq!(read, documents);
     }
@@ -147,7 +149,7 @@ fn chart() -> Option<Vec<Value>> {
 #[test]
 fn the_chart_makes_what_the_manifests_are() {
     let Some(chart) = chart() else { return };
-    let manifests = [made(ManifestOf::Rbac, &[], &["orders"]), made(ManifestOf::Job, &[], &["orders"])].concat();
+    let manifests = [made(ManifestOf::Rbac, &[], CONSENT), made(ManifestOf::Job, &[], CONSENT)].concat();
     assert_eq!(chart.len(), manifests.len());
     for document in &manifests {
         let place = |one: &Value| (one["kind"].clone(), one["metadata"]["namespace"].clone());

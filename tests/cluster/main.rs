@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod health;
 mod inventory;
 mod jobs;
 mod live;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 /// The specification of a pod that restricted Pod Security admits.
-fn restricted(image: &str, arguments: &[&str]) -> Value {
+pub(crate) fn restricted(image: &str, arguments: &[&str]) -> Value {
     let container = json!({"name": "main", "image": image, "args": arguments, "imagePullPolicy": "IfNotPresent",
         "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}});
     let security = json!({"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}});

@@ -178,6 +178,7 @@ mod tests {
             at: "a.yaml:1".into(),
             controller,
             autoscaler,
+            selector: None,
             pod: Pod { containers, ..Pod::default() },
         };
         Workload { name: "orders".into(), ecs: None, eks: Some(found) }

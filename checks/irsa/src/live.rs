@@ -61,12 +61,12 @@ impl Live {
     }
 
     pub(crate) fn reaches_cluster(&self) -> bool {
-        self.cluster.in_cluster || self.cluster.kubeconfig.is_some()
+        self.cluster.is_reachable()
     }
 
     /// The cluster's name among the targets of a plan.
     pub(crate) fn cluster_target(&self) -> String {
-        self.cluster.name.clone().unwrap_or_else(|| "cluster".to_owned())
+        self.cluster.target()
     }
 
     /// The cluster's ARN: the configured one, or the one that follows from account, region and name.

@@ -285,6 +285,7 @@ pub(crate) mod tests {
             at: "orders.yaml:10".to_owned(),
             controller: Controller::Bare { replicas: sited(1) },
             autoscaler: None,
+            selector: None,
             pod: Pod { service_account: Some(sited("orders".to_owned())), ..Pod::default() },
         };
         Workload { name: "orders".to_owned(), ecs: None, eks: Some(eks) }

@@ -71,6 +71,18 @@ pub struct ClusterAccess {
 }
 
 impl ClusterAccess {
+    /// Whether it says how to reach the cluster's API.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.in_cluster || self.kubeconfig.is_some()
+    }
+
+    /// The cluster's name among the targets of a plan.
+    #[must_use]
+    pub fn target(&self) -> String {
+        self.name.clone().unwrap_or_else(|| "cluster".to_owned())
+    }
+
     /// Whether the EKS side of the inventory is read from the cluster's API.
     #[must_use]
     pub fn is_source(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The types of the inventory. Plain data; where it came from is in [`Sited::at`] and the fields `at`.
 
+use kube::core::Selector;
 use preflight_core::Right;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,6 +108,8 @@ pub struct EksWorkload {
     pub controller: Controller,
     /// The HorizontalPodAutoscaler that names it.
     pub autoscaler: Option<Autoscaler>,
+    /// `spec.selector`, by which it knows its pods of whatever version.
+    pub selector: Option<Selector>,
     /// The template of its pods.
     pub pod: Pod,
 }

@@ -19,6 +19,7 @@ mod load;
 mod node;
 mod outcome;
 mod pairs;
+mod pods;
 
 pub use access::{AwsAccess, AwsCredentials, AwsEndpoints, ClusterAccess};
 pub use api::{connect, connect_as_kubectl, may, refused};
@@ -29,7 +30,9 @@ pub use inventory::{
     ServiceAccount, Sited, SourceFile, Surge, Value, Volume, Workload,
 };
 pub use kube::Client;
+pub use kube::core::{Selector, SelectorExt};
 pub use live::load_live;
 pub use load::load;
 pub use outcome::{JobRun, PodRun, job_run, log, put_result, result_bytes};
 pub use pairs::Pair;
+pub use pods::{SeenCondition, SeenContainer, SeenExit, SeenPod, pods};

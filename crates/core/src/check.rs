@@ -16,6 +16,10 @@ pub trait Check: Send + Sync {
     /// An implementation that creates something on a target removes it before it returns, also when the scope is
     /// cancelled; a few seconds are left for that.
     fn run<'a>(&'a self, scope: &'a Scope) -> Run<'a>;
+
+    /// Called before the first check of a run begins, if this one is going to run. One that judges what another saw can
+    /// ask it to look. Touches no target.
+    fn announced(&self) {}
 }
 
 /// A check could not find out. Never an error of the program, and never a pass.

@@ -25,6 +25,7 @@ pub struct Job {
 /// target take turns, and while one that loads its targets runs, nothing else does: what it would disturb is what the
 /// others measure. When the scope is cancelled, those that did not begin become `unknown: interrupted` at once.
 pub async fn run_all(jobs: Vec<Job>, concurrency: usize, scope: &Scope) -> Vec<CheckResult> {
+    jobs.iter().for_each(|job| job.check.announced());
     let slots = Arc::new(Semaphore::new(concurrency.max(1)));
     let targets: BTreeSet<&String> = jobs.iter().flat_map(|job| &job.targets).collect();
     let locks: BTreeMap<String, Arc<Mutex<()>>> =
@@ -151,6 +152,28 @@ mod tests {
         assert_eq!(db.most.load(Ordering::SeqCst), 1);
         assert_eq!(cache.most.load(Ordering::SeqCst), 1);
         assert!(scope.elapsed() < Duration::from_millis(200), "the other target did not wait");
+    }
+
+    /// Sees how many were announced before it ran.
+    struct Announced(Arc<AtomicUsize>);
+
+    impl Check for Announced {
+        fn run<'a>(&'a self, _scope: &'a Scope) -> Run<'a> {
+            Box::pin(async { Ok(vec![Finding::met(self.0.load(Ordering::SeqCst).to_string(), "e")]) })
+        }
+
+        fn announced(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn every_check_is_announced_before_the_first_begins() {
+        let announced = Arc::new(AtomicUsize::new(0));
+        let job =
+            |meta| Job { check: Arc::new(Announced(Arc::clone(&announced))), ..job(meta, "a", "db", &Arc::default()) };
+        let results = run_all(vec![job(&READS), job(&LOADS), job(&LOADS)], 1, &Scope::for_tests()).await;
+        assert_eq!(results.iter().map(|one| one.observed.as_str()).collect::<Vec<_>>(), ["3", "3", "3"]);
     }
 
     #[tokio::test]

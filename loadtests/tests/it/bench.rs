@@ -1,6 +1,6 @@
 //! nginx, both sides, and what one check says about them.
 
-use preflight_cluster::Inventory;
+use preflight_cluster::{ClusterAccess, Inventory};
 use preflight_core::{Event, ItemKind, Journal, Outcome, Scope, judge};
 use preflight_fixtures::servers::{Nginx, NginxOptions, Site, WebService};
 use preflight_load::{CATALOGUE, Env, Settings};
@@ -8,6 +8,7 @@ use preflight_report::CheckResult;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -57,18 +58,26 @@ impl Bench {
 
 /// A server that gives every request the next of its answers, and the last one for ever. Returns its address.
 pub(crate) async fn scripted(answers: Vec<String>) -> SocketAddr {
+    counted(answers).await.0
+}
+
+/// The same, and counts the requests.
+pub(crate) async fn counted(answers: Vec<String>) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&requests);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let answers = Arc::clone(&answers);
+            let (answers, count) = (Arc::clone(&answers), Arc::clone(&count));
             tokio::spawn(async move {
                 let mut lines = BufReader::new(stream).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
                     if !line.is_empty() {
                         continue;
                     }
+                    count.fetch_add(1, Ordering::SeqCst);
                     let next = {
                         let mut answers = answers.lock().unwrap();
                         if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() }
@@ -80,7 +89,7 @@ pub(crate) async fn scripted(answers: Vec<String>) -> SocketAddr {
             });
         }
     });
-    address
+    (address, requests)
 }
 
 /// A good answer of EKS with a body.
@@ -136,7 +145,7 @@ pub(crate) async fn run_in(id: &str, target: &Value, begin: impl FnOnce(Scope)) 
     };
     let scope = Scope::new("run-1", Duration::from_secs(60), Journal::in_memory("run-1"), sink);
     let entry = CATALOGUE.iter().find(|entry| entry.meta.id == id).unwrap();
-    let env = Env { inventory: Arc::new(Inventory::default()), settings };
+    let env = Env::new(&Inventory::default(), settings, ClusterAccess::default());
     let item = (entry.items)(&env).pop().unwrap();
     assert_eq!(item.targets, std::slice::from_ref(&item.subject));
     let ItemKind::Planned(check) = item.kind else { panic!("{id} is not planned") };

@@ -6,4 +6,5 @@
 mod bench;
 mod domain_isolated;
 mod interrupts;
+mod pods_stay_healthy;
 mod slo_holds;

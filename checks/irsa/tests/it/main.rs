@@ -142,6 +142,7 @@ fn workload() -> Workload {
         at: "orders.yaml:10".to_owned(),
         controller: Controller::Bare { replicas: Sited { value: 1, at: "orders.yaml:12".to_owned() } },
         autoscaler: None,
+        selector: None,
         pod: Pod { service_account: Some(account), ..Pod::default() },
     };
     Workload { name: "orders".to_owned(), ecs: None, eks: Some(eks) }

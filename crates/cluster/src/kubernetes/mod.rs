@@ -3,6 +3,7 @@
 mod environment;
 mod objects;
 mod pod;
+mod selector;
 mod volume;
 mod workload;
 

@@ -1,7 +1,7 @@
 //! Workloads and their autoscalers.
 
 use super::objects::{Key, Objects, TEMPLATES};
-use super::pod;
+use super::{pod, selector};
 use crate::cursor::Cursor;
 use crate::{Autoscaler, Controller, EksWorkload, InventoryError, Overlap, Sited, Surge};
 use std::collections::BTreeMap;
@@ -76,6 +76,11 @@ pub(crate) fn read(
             key.reference()
         ));
     }
+    let selector = match selector::read(&spec) {
+        // What a kind that this tool does not know calls so may be something else.
+        Err(_) if matches!(controller, Controller::Unknown { .. }) => None,
+        found => found?,
+    };
     Ok(Some(EksWorkload {
         namespace: key.namespace.clone(),
         kind: key.kind.clone(),
@@ -83,6 +88,7 @@ pub(crate) fn read(
         at: cursor.at(),
         controller,
         autoscaler: None,
+        selector,
         pod: pod::read(objects, key, &template, notes)?,
     }))
 }

@@ -8,6 +8,7 @@ mod pairing;
 mod real;
 mod robust;
 mod scaling;
+mod selectors;
 mod volumes;
 
 use preflight_cluster::{Inventory, InventoryError, Pair, load};

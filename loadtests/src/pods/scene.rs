@@ -1,0 +1,100 @@
+//! Pods as tests set them: of the Deployment `shop/orders`, ready, and of the version `v1`.
+
+use super::timeline::Timeline;
+use super::workload::{Watched, watched};
+use preflight_cluster::{
+    Controller, EksWorkload, Inventory, Pod, SeenCondition, SeenContainer, SeenExit, SeenPod, Workload,
+};
+use preflight_core::Timestamp;
+use std::time::Duration;
+
+/// So many seconds after the first look.
+pub(crate) fn at(second: u64) -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000).plus(Duration::from_secs(second))
+}
+
+pub(crate) fn orders() -> Vec<Watched> {
+    let eks = EksWorkload {
+        namespace: "shop".to_owned(),
+        kind: "Deployment".to_owned(),
+        name: "orders".to_owned(),
+        at: "orders.yaml:1".to_owned(),
+        controller: Controller::Unknown { replicas: None },
+        autoscaler: None,
+        selector: Some([("app", "orders")].into_iter().collect()),
+        pod: Pod::default(),
+    };
+    let workload = Workload { name: "orders".to_owned(), ecs: None, eks: Some(eks) };
+    watched(&Inventory { workloads: vec![workload], ..Inventory::default() }, &[]).0
+}
+
+pub(crate) fn pod(name: &str) -> SeenPod {
+    let labels = [("app".to_owned(), "orders".to_owned()), ("pod-template-hash".to_owned(), "v1".to_owned())];
+    let pod = SeenPod {
+        uid: name.to_owned(),
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        labels: labels.into(),
+        owner: Some(("ReplicaSet".to_owned(), "orders-v1".to_owned())),
+        created: Some(at(0)),
+        phase: "Running".to_owned(),
+        containers: vec![SeenContainer { name: "app".to_owned(), ..SeenContainer::default() }],
+        ..SeenPod::default()
+    };
+    ready(pod, 0)
+}
+
+pub(crate) fn pods(names: &[&str]) -> Vec<SeenPod> {
+    names.iter().map(|name| pod(name)).collect()
+}
+
+fn condition(holds: bool, second: u64, reason: &str) -> Option<SeenCondition> {
+    Some(SeenCondition { holds, since: Some(at(second)), reason: reason.to_owned() })
+}
+
+pub(crate) fn ready(pod: SeenPod, second: u64) -> SeenPod {
+    SeenPod { ready: condition(true, second, ""), ..pod }
+}
+
+pub(crate) fn unready(pod: SeenPod, second: u64) -> SeenPod {
+    SeenPod { ready: condition(false, second, "ContainersNotReady"), ..pod }
+}
+
+pub(crate) fn unscheduled(pod: SeenPod, second: u64) -> SeenPod {
+    SeenPod { scheduled: condition(false, second, "Unschedulable: 1 Insufficient cpu."), ..unready(pod, second) }
+}
+
+pub(crate) fn evicted(pod: SeenPod, second: u64) -> SeenPod {
+    SeenPod { disrupted: condition(true, second, "TerminationByKubelet"), ..pod }
+}
+
+/// Its container has died so many times, the last time then, and runs.
+pub(crate) fn died(mut pod: SeenPod, deaths: u64, second: u64) -> SeenPod {
+    let exit = SeenExit { reason: "OOMKilled".to_owned(), code: 137, at: Some(at(second)) };
+    pod.containers[0] = SeenContainer { deaths, exit: Some(exit), ..pod.containers[0].clone() };
+    pod
+}
+
+/// Its container is dead, and was when the pod was first seen.
+pub(crate) fn dead(mut pod: SeenPod) -> SeenPod {
+    pod.containers[0].is_dead = true;
+    pod
+}
+
+pub(crate) fn waiting(mut pod: SeenPod, reason: &str) -> SeenPod {
+    pod.containers[0].waiting = Some(reason.to_owned());
+    pod
+}
+
+/// What some looks make of them, each with its second.
+pub(crate) fn timeline(looks: &[(u64, Vec<SeenPod>)]) -> Timeline {
+    let mut timeline = Timeline::new(&orders());
+    looks.iter().for_each(|(second, pods)| timeline.look(at(*second), pods.clone()));
+    timeline
+}
+
+/// Everything that a timeline tells, as `WHAT SECOND POD`.
+pub(crate) fn told(timeline: &Timeline) -> Vec<String> {
+    let entries = timeline.entries().into_iter();
+    entries.map(|one| format!("{} {} {}", one.what.as_str(), one.at.since(at(0)).as_secs(), one.pod)).collect()
+}
