@@ -183,7 +183,7 @@ pub(crate) fn pool_of(engine: Engine, reference: &Reference<'_>, variables: &[Va
             continue;
         }
         let (tier, _) = own;
-        let is_doubtful = (tier > 0 && of_others == own) || (tier < SAME_NAME && has_telling_name(&source));
+        let is_doubtful = if tier < SAME_NAME { has_telling_name(&source) } else { of_others == own };
         let (tier, pool) = (tier.min(SAME_NAME), of_variable(variable, key, variables));
         // Of two that can both be meant, the larger one is taken, and one without a bound that is known before both.
         if best.as_ref().is_none_or(|(known, largest, _)| (tier, pool.rank()) > (*known, largest.rank())) {
@@ -480,6 +480,8 @@ mod tests {
         assert_eq!(with("DATABASE_POOL_SIZE", "1", &["db"]), default);
         assert!(matches!(with("DATABASE_POOL_SIZE", "100", &["db"]), Pool::Size { size: 100, .. }));
         assert!(matches!(with("DB_POOL_SIZE", "1", &["reportingdb"]), Pool::Size { size: 1, .. }));
+        let writer = pool(Engine::MySql, ("DB_WRITER_HOST", "db"), &[("DB_POOL_SIZE", "5")], &["dbreader"]);
+        assert!(matches!(writer, Pool::Size { size: 5, .. }), "one for both");
     }
 
     #[test]
