@@ -121,6 +121,36 @@ impl Names {
     }
 }
 
+/// Whether the scheme of a URL in a value is one of such servers; none where no scheme tells.
+pub(crate) fn is_by_scheme(engine: Engine, value: &str) -> Option<bool> {
+    let is_of_a_scheme = |part: char| part.is_ascii_alphanumeric() || ":+-.".contains(part);
+    let lower = value.to_ascii_lowercase();
+    let urls = lower.match_indices("://").map(|(at, _)| &lower[..at]);
+    let schemes = urls.map(|before| &before[before.trim_end_matches(is_of_a_scheme).len()..]);
+    let mut known: Vec<Engine> =
+        schemes.flat_map(|scheme| scheme.split([':', '+', '-'])).filter_map(of_scheme).collect();
+    // Go's driver: `user:password@tcp(host:3306)/name`.
+    known.extend(lower.contains("@tcp(").then_some(Engine::MySql));
+    let is_broker = |one: Engine| matches!(one, Engine::RabbitMq | Engine::ActiveMq);
+    let may_be = |one: &Engine| is_broker(*one) && is_broker(engine);
+    if known.contains(&engine) {
+        return Some(true);
+    }
+    // A text that is more than one URL may name others without a scheme.
+    let is_more = lower.trim().contains(|part: char| part.is_whitespace() || part == ',');
+    (!known.is_empty() && !is_more && !known.iter().any(may_be)).then_some(false)
+}
+
+fn of_scheme(part: &str) -> Option<Engine> {
+    Some(match part {
+        "mysql" | "mysql2" | "mysqlx" | "mariadb" => Engine::MySql,
+        "redis" | "rediss" | "valkey" | "valkeys" => Engine::Redis,
+        "amqp" | "amqps" => Engine::RabbitMq,
+        "activemq" | "stomp" => Engine::ActiveMq,
+        _ => return None,
+    })
+}
+
 /// Every place where `value` names `host`, with the port that follows.
 fn mentions<'a>(value: &'a str, host: &'a str) -> impl Iterator<Item = Option<u16>> + 'a {
     value.match_indices(host).filter_map(move |(at, _)| {
@@ -216,6 +246,21 @@ mod tests {
         assert!(!usual.are_in("127.0.0.1", || Some(3307)));
         assert!(!usual.may_be_in("127.0.0.1", || None));
         assert!(usual.are_in_with_port("127.0.0.1:3306", || None) && !usual.are_in_with_port("127.0.0.1", || None));
+    }
+
+    #[test]
+    fn the_scheme_of_a_url_tells_the_kind_of_server() {
+        for value in ["jdbc:mysql://db/x", "mysql+pymysql://db", "jdbc:aws-wrapper:mariadb://db", "a:b@tcp(db)/x"] {
+            assert_eq!(is_by_scheme(Engine::MySql, value), Some(true), "{value}");
+            assert_eq!(is_by_scheme(Engine::Redis, value), Some(false), "{value}");
+        }
+        for value in
+            ["db.internal", "http://db", "tcp://db:61616", "redis://cache/0,db", "url: redis://cache\nhost: db"]
+        {
+            assert_eq!(is_by_scheme(Engine::MySql, value), None, "{value}");
+        }
+        assert_eq!(is_by_scheme(Engine::MySql, "url: redis://cache\nurl: jdbc:mysql://db"), Some(true));
+        assert_eq!(is_by_scheme(Engine::ActiveMq, "amqp://mq"), None);
     }
 
     #[test]

@@ -4,9 +4,10 @@ use crate::address::Names;
 use crate::headroom::{Contributor, Instances, Side};
 use crate::pools::{self, Pool, Reference};
 use crate::processes::processes;
-use crate::settings::{Endpoint, Engine, Use};
-use crate::unseen::{self, Unread, is_of_another_engine};
-use crate::variables::{Variable, normalised};
+use crate::server::{Server, is_of_another_kind, mentions, port_beside, sibling};
+use crate::settings::{Endpoint, Use};
+use crate::unseen::{self, Unread};
+use crate::variables::{Variable, plain_words};
 use std::collections::BTreeMap;
 
 /// One workload on one side, as far as connections are concerned.
@@ -123,61 +124,6 @@ fn one_sided(server: &Server<'_>, one: &Deployed, seen: &[&Deployed]) -> Option<
     })
 }
 
-/// One server among those of its engine.
-struct Server<'a> {
-    endpoint: &'a Endpoint,
-    /// The names of every endpoint that is this server.
-    same: Vec<&'a str>,
-    /// The spellings of all of these.
-    names: Vec<Names>,
-    /// Those of other servers of the engine.
-    rivals: Vec<Names>,
-    /// Those of every endpoint of another engine.
-    strangers: Vec<(Engine, Names)>,
-}
-
-impl<'a> Server<'a> {
-    fn of(endpoint: &'a Endpoint, endpoints: &'a [Endpoint]) -> Self {
-        let own = Names::of(endpoint);
-        let (of_engine, strangers): (Vec<&Endpoint>, Vec<&Endpoint>) =
-            endpoints.iter().partition(|other| other.engine == endpoint.engine);
-        let (same, others): (Vec<&Endpoint>, Vec<&Endpoint>) = of_engine
-            .into_iter()
-            .partition(|other| other.name == endpoint.name || Names::of(other).share_an_address_with(&own));
-        Self {
-            endpoint,
-            same: same.iter().map(|one| one.name.as_str()).collect(),
-            names: same.into_iter().map(Names::of).collect(),
-            rivals: others.into_iter().map(Names::of).collect(),
-            strangers: strangers.into_iter().map(|one| (one.engine, Names::of(one))).collect(),
-        }
-    }
-
-    fn is_named_by(&self, variable: &Variable, variables: &[Variable]) -> bool {
-        self.names.iter().any(|names| mentions(self.endpoint.engine, names, variable, variables))
-    }
-
-    /// The data sources of other servers of the engine.
-    fn rivals_in(&self, variables: &[Variable]) -> Vec<String> {
-        let is_rival = |variable: &&Variable| {
-            self.rivals.iter().any(|rival| mentions(self.endpoint.engine, rival, variable, variables))
-        };
-        variables.iter().filter(is_rival).map(|variable| pools::source_of(&variable.name)).collect()
-    }
-
-    fn has_rival_in(&self, container: &Container) -> bool {
-        !self.rivals_in(&container.variables).is_empty()
-    }
-
-    /// Whether a container names an endpoint of another engine.
-    fn has_stranger_in(&self, container: &Container) -> bool {
-        let variables = &container.variables;
-        self.strangers
-            .iter()
-            .any(|(engine, names)| variables.iter().any(|variable| mentions(*engine, names, variable, variables)))
-    }
-}
-
 /// Why an endpoint may be used, before its name, and what to do.
 type Doubt = (String, &'static str);
 
@@ -203,12 +149,16 @@ impl Share<'_> {
             return false;
         }
         let engine = self.server.endpoint.engine;
-        let rivals = self.server.rivals_in(variables);
+        let others = self.server.other_sources_in(variables);
         let processes = self.processes(container);
         let declared = self.declared_pool();
-        for reference in pools::data_sources(engine, references, variables) {
-            let pool = pools::pool_of(engine, &reference, variables, &rivals);
-            let account = account_of(&reference, variables);
+        let sources = pools::data_sources(references);
+        for reference in &sources {
+            let beside = sources.iter().map(|one| &one.source);
+            let beside = beside.filter(|one| **one != reference.source && pools::has_telling_name(one));
+            let others: Vec<String> = others.iter().chain(beside).cloned().collect();
+            let pool = pools::pool_of(engine, reference, variables, &others);
+            let account = account_of(reference, variables);
             self.add((pool, declared), processes, account, &reference.variable.at);
         }
         true
@@ -236,7 +186,8 @@ impl Share<'_> {
         let reference = Reference { variable: &nowhere, source: String::new() };
         for one in std::mem::take(&mut self.declared) {
             let told = workload.containers.iter().find_map(|container| {
-                match pools::pool_of(engine, &reference, &container.variables, &[]) {
+                let others = self.server.other_sources_in(&container.variables);
+                match pools::pool_of(engine, &reference, &container.variables, &others) {
                     Pool::Assumed { .. } => None,
                     told => Some((told, container)),
                 }
@@ -254,7 +205,7 @@ impl Share<'_> {
 
     /// Whether the endpoint may be used beyond what is seen. Whoever names it already may hide a second address.
     fn of_the_unseen(&mut self, is_named: bool) -> bool {
-        let mut doubt = self.hidden_address();
+        let mut doubt = self.hidden_address().or_else(|| self.argument_with_the_address());
         if !is_named {
             doubt = doubt.or_else(|| self.host_without_a_port()).or_else(|| self.file_with_the_address());
             doubt = doubt.or_else(|| {
@@ -269,7 +220,8 @@ impl Share<'_> {
 
     /// The settings say that the endpoint is not used, and whoever reads of a pass may want to look at it again.
     fn of_denial(&mut self) {
-        if let Some((what, _)) = self.hidden_address().or_else(|| self.file_with_the_address()) {
+        let doubt = self.hidden_address().or_else(|| self.argument_with_the_address());
+        if let Some((what, _)) = doubt.or_else(|| self.file_with_the_address()) {
             let (workload, endpoint) = (title(self.workload), &self.server.endpoint.name);
             self.demand.notes.push(format!("{workload}: {what} {endpoint}; `uses` says that it is not used"));
         }
@@ -291,7 +243,7 @@ impl Share<'_> {
             let beside = || port_beside(variable, &all);
             let is_named = |names: &Names| variable.value.as_ref().is_some_and(|value| names.may_be_in(value, beside));
             let is_rival = |rival: &Names| mentions(engine, rival, variable, &all);
-            !is_of_another_engine(engine, &variable.name)
+            !is_of_another_kind(engine, variable)
                 && self.server.names.iter().any(is_named)
                 && !self.server.rivals.iter().any(is_rival)
         };
@@ -306,6 +258,16 @@ impl Share<'_> {
         let Variable { name, at, .. } = files.find(|file| self.server.is_named_by(file, &[]))?;
         let fix = "say with `uses` how many connections one process opens to it";
         Some((format!("the file {name} at {at} names"), fix))
+    }
+
+    /// An argument that names the endpoint and is no property: it is used, and how much is not told.
+    fn argument_with_the_address(&self) -> Option<Doubt> {
+        let names_it = |argument: &&Variable| {
+            argument.value.as_deref().is_some_and(|text| plain_words(text).any(|word| self.server.is_in_word(word)))
+        };
+        let mut arguments = self.workload.containers.iter().flat_map(|container| &container.arguments);
+        let Variable { at, .. } = arguments.find(names_it)?;
+        Some((format!("an argument at {at} names"), "say with `uses` how many connections one process opens to it"))
     }
 
     /// Whether the workload names any endpoint.
@@ -350,31 +312,6 @@ impl Share<'_> {
     }
 }
 
-fn mentions(engine: Engine, names: &Names, variable: &Variable, variables: &[Variable]) -> bool {
-    let Some(value) = variable.value.as_ref().filter(|_| normalised(&variable.name) != NO_PROXY) else {
-        return false;
-    };
-    let beside = || port_beside(variable, variables);
-    if is_of_another_engine(engine, &variable.name) {
-        names.are_in_with_port(value, beside)
-    } else {
-        names.are_in(value, beside)
-    }
-}
-
-fn port_beside(variable: &Variable, variables: &[Variable]) -> Option<u16> {
-    sibling(&pools::source_of(&variable.name), &["port"], variables)?.trim().parse().ok()
-}
-
-/// The value of another variable of the same data source.
-fn sibling<'a>(source: &str, ends: &[&str], variables: &'a [Variable]) -> Option<&'a str> {
-    let is_sibling = |variable: &&Variable| {
-        let name = normalised(&variable.name);
-        name.strip_prefix(source).is_some_and(|end| ends.contains(&end))
-    };
-    variables.iter().find(is_sibling)?.value.as_deref()
-}
-
 /// The account with which a data source logs in: in its URL, or in a variable beside it.
 fn account_of(reference: &Reference<'_>, variables: &[Variable]) -> Option<String> {
     let value = reference.variable.value.as_deref().unwrap_or_default();
@@ -384,9 +321,6 @@ fn account_of(reference: &Reference<'_>, variables: &[Variable]) -> Option<Strin
     let account = of_url.or_else(|| sibling(&reference.source, &["username", "user"], variables))?;
     (!account.contains(['$', '%'])).then(|| account.to_owned())
 }
-
-/// Names hosts that are reached directly, and no connection.
-const NO_PROXY: &str = "noproxy";
 
 #[cfg(test)]
 mod tests {
@@ -598,6 +532,97 @@ mod tests {
             denied.notes,
             ["orders (eks): the file application.yaml at map.yaml:7 names db; `uses` says that it is not used"]
         );
+    }
+
+    #[test]
+    fn an_address_in_an_argument_tells_of_a_use_and_not_how_much() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let with = |arguments: &[&str]| {
+            let mut orders = deployed("orders", Side::Eks, &[]);
+            let argument = |text: &&str| Variable {
+                name: String::new(),
+                value: Some((*text).to_owned()),
+                at: "orders.yaml:9".to_owned(),
+            };
+            let arguments: Vec<Variable> = arguments.iter().map(argument).collect();
+            let container = &mut orders.containers[0];
+            container.variables = expand(&[], &arguments);
+            container.arguments = arguments;
+            [orders]
+        };
+        for arguments in [
+            &["app", "--dsn", "app:pw@tcp(db.internal:3306)/shop"][..],
+            &["mysql://app:pw@db.internal/shop"],
+            &["sh", "-c", "DB_HOST=db.internal exec app"],
+            &["-host=db.internal"],
+        ] {
+            let found = seen(&db, &with(arguments));
+            assert_eq!(
+                found.unclear,
+                [
+                    "orders (eks): an argument at orders.yaml:9 names db; say with `uses` how many connections one process \
+                     opens to it"
+                ]
+            );
+            assert_eq!(of(&db, &with(arguments), &uses("orders", "db", Some(3))).contributors[0].pool, 3);
+            let denied = of(&db, &with(arguments), &nothing());
+            unseen(&denied, &[]);
+            assert!(denied.notes[0].contains("an argument at orders.yaml:9 names db"), "{denied:?}");
+        }
+        for other in ["db.internal:3307", "redis://db.internal/0", "old-db.internal", "serve"] {
+            unseen(&seen(&db, &with(&[other])), &["orders (eks)"]);
+        }
+        // A property counts with a pool.
+        let property = seen(&db, &with(&["--db.url=mysql://db.internal/shop"]));
+        assert!(property.unclear.is_empty() && property.contributors.len() == 1, "{property:?}");
+        let elsewhere = [endpoint("db", "mysql", "db.internal:3307"), endpoint("other", "mysql", "db.internal")];
+        assert!(seen(&elsewhere[..1], &with(&["-h", "db.internal"])).unclear[0].contains("names db"));
+        unseen(&seen(&elsewhere, &with(&["-h", "db.internal"])), &["orders (eks)"]);
+    }
+
+    #[test]
+    fn the_size_of_a_server_that_is_no_endpoint_is_not_taken() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let pools = |variables: &[(&str, Option<&str>)], uses: &Uses| -> Vec<(u64, bool)> {
+            let found = of(&db, &[deployed("orders", Side::Eks, variables)], uses);
+            found.contributors.iter().map(|one| (one.pool, one.assumed)).collect()
+        };
+        for host in ["REPORTING_DB_HOST", "REPORTING_PG_HOST"] {
+            let variables = [URL, (host, Some("pg.internal")), ("REPORTING_DB_POOL_SIZE", Some("1"))];
+            assert_eq!(pools(&variables, &Uses::new()), [(10, true)], "{host}");
+            assert_eq!(pools(&variables[1..], &uses("orders", "db", None)), [(10, true)], "{host}");
+        }
+        // What refers to the host of this server is no other one.
+        let parts = [
+            ("DB_HOST", Some("db.internal")),
+            ("DATABASE_URL", Some("mysql://${DB_HOST}/shop")),
+            ("DATABASE_POOL_SIZE", Some("50")),
+        ];
+        assert_eq!(pools(&parts, &Uses::new()), [(50, false)]);
+    }
+
+    #[test]
+    fn each_address_with_a_name_of_its_own_is_a_pool() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let variables = [
+            ("DATABASE_URL", Some("mysql://db.internal/shop?pool_size=5")),
+            ("REPORTS_DB_HOST", Some("db.internal")),
+            ("ARCHIVE_DB_HOST", Some("db.internal")),
+            ("ARCHIVE_DB_POOL_SIZE", Some("2")),
+        ];
+        let found = seen(&db, &[deployed("orders", Side::Eks, &variables)]);
+        let pools: Vec<_> = found.contributors.iter().map(|one| (one.pool, one.assumed)).collect();
+        assert_eq!(pools, [(5, false), (10, true), (2, false)]);
+    }
+
+    #[test]
+    fn a_scheme_says_more_than_a_name() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let with = |name, value| seen(&db, &[deployed("orders", Side::Eks, &[(name, Some(value))])]);
+        assert_eq!(with("QUERY_CACHE_URL", "jdbc:mysql://db.internal/shop").contributors.len(), 1);
+        unseen(&with("QUERY_CACHE_URL", "redis://db.internal/0"), &["orders (eks)"]);
+        unseen(&with("DB_CACHE_URL", "redis://db.internal/0"), &["orders (eks)"]);
+        unseen(&with("QUERY_CACHE_HOST", "db.internal"), &["orders (eks)"]);
     }
 
     #[test]

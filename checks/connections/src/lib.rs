@@ -25,6 +25,7 @@ mod pools;
 mod processes;
 mod reach;
 mod refusal;
+mod server;
 pub mod settings;
 mod tap;
 mod unseen;

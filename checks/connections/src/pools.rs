@@ -80,8 +80,25 @@ const ADDRESS_ENDS: &[&str] = &[
     "dsn",
 ];
 
-/// Names of data sources that tell nothing about them.
-const PLAIN_SOURCES: &[&str] = &["db", "database", "mysql", "mariadb", "redis", "rabbitmq", "amqp", "activemq"];
+/// What names of data sources begin and end with that tells nothing about which one it is. Longer ones first.
+const FRAMES: &[&str] = &["springdatasource", "springdata", "spring", "quarkus", "app"];
+const KINDS: &[&str] = &[
+    "datasource",
+    "sqlalchemy",
+    "database",
+    "rabbitmq",
+    "activemq",
+    "mariadb",
+    "mysql",
+    "rails",
+    "redis",
+    "amqp",
+    "jms",
+    "db",
+];
+
+/// The same of other databases, which do tell something where they stand alone.
+const OTHER_KINDS: &[&str] = &["postgresql", "postgres", "mongodb", "mongo", "pg"];
 
 /// Parameters of a connection URL that hold the size of a pool, normalised.
 const PARAMETERS: &[&str] =
@@ -100,6 +117,16 @@ pub(crate) enum Pool {
     Assumed { size: u64, client: &'static str },
 }
 
+impl Pool {
+    /// Its size; without a bound that is known the largest.
+    fn rank(&self) -> u64 {
+        match self {
+            Self::Size { size, .. } | Self::Assumed { size, .. } => *size,
+            Self::Unbounded { .. } | Self::Unreadable { .. } => u64::MAX,
+        }
+    }
+}
+
 /// A variable that names the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reference<'a> {
@@ -116,65 +143,57 @@ pub(crate) fn source_of(name: &str) -> String {
 }
 
 /// The data sources among the variables that name an endpoint: those with a whole URL if there are any, because a host
-/// beside them is one of their parts, unless it has a name and a pool of its own.
-pub(crate) fn data_sources<'a>(
-    engine: Engine,
-    references: Vec<Reference<'a>>,
-    variables: &[Variable],
-) -> Vec<Reference<'a>> {
+/// beside them is one of their parts, unless it has a name of its own.
+pub(crate) fn data_sources(references: Vec<Reference<'_>>) -> Vec<Reference<'_>> {
     let is_url = |reference: &Reference<'_>| {
         reference.variable.value.as_deref().is_some_and(|value| value.contains("://") || value.contains("@tcp("))
     };
     let urls: Vec<String> = references.iter().filter(|one| is_url(one)).map(|one| one.source.clone()).collect();
-    let with_pool: Vec<String> =
-        variables.iter().filter_map(|variable| key_of(engine, &variable.name)).map(|(source, _)| source).collect();
-    let is_its_own = |source: &String| {
-        !PLAIN_SOURCES.contains(&source.as_str())
-            && with_pool.contains(source)
-            && !urls.iter().any(|url| is_related(url, source))
+    let is_its_own = |Reference { variable, source }: &Reference<'_>| {
+        let is_address = *source != normalised(&variable.name);
+        is_address && has_telling_name(source) && !urls.iter().any(|url| stem(url) == stem(source))
     };
-    let mut kept: Vec<Reference<'a>> = vec![];
+    let mut kept: Vec<Reference<'_>> = vec![];
     for reference in references {
         let is_known = kept.iter().any(|known| known.source == reference.source);
-        if !is_known && (urls.is_empty() || is_url(&reference) || is_its_own(&reference.source)) {
+        if !is_known && (urls.is_empty() || is_url(&reference) || is_its_own(&reference)) {
             kept.push(reference);
         }
     }
     kept
 }
 
-/// The pool of one data source. `rivals` are the data sources of other servers of this engine in the container: what is
-/// theirs is not taken, and a setting without a telling name can be meant for this one.
-pub(crate) fn pool_of(engine: Engine, reference: &Reference<'_>, variables: &[Variable], rivals: &[String]) -> Pool {
+/// The pool of one data source. `others` are further data sources in the container: what is theirs is not taken. What may
+/// be theirs, or is named after nobody who is seen, is taken only where it is no less than the default.
+pub(crate) fn pool_of(engine: Engine, reference: &Reference<'_>, variables: &[Variable], others: &[String]) -> Pool {
     let value = reference.variable.value.as_deref().unwrap_or_default();
-    if let Some(size) = parameter(value) {
-        return pool_from(&size, &reference.variable.name, &reference.variable.at);
+    let of_url = |size: String| pool_from(&size, &reference.variable.name, &reference.variable.at);
+    if let Some(largest) = parameters(value).map(of_url).max_by_key(Pool::rank) {
+        return largest;
     }
     if is_migration(&reference.source) {
         return Pool::Size { size: 1, at: format!("one connection for the migration of {}", reference.variable.at) };
     }
-    let mut candidates = vec![];
+    let mut best: Option<(u8, Pool, bool)> = None;
     for variable in variables {
-        if let Some((source, key)) = key_of(engine, &variable.name) {
-            candidates.push((variable, source, key));
+        let Some((source, key)) = key_of(engine, &variable.name) else { continue };
+        let own = closeness(&source, &reference.source);
+        let of_others = others.iter().map(|other| closeness(&source, other)).max().unwrap_or_default();
+        if of_others > own {
+            continue;
+        }
+        let (tier, _) = own;
+        let is_doubtful = if tier < SAME_NAME { has_telling_name(&source) } else { of_others == own };
+        let (tier, pool) = (tier.min(SAME_NAME), of_variable(variable, key, variables));
+        // Of two that can both be meant, the larger one is taken, and one without a bound that is known before both.
+        if best.as_ref().is_none_or(|(known, largest, _)| (tier, pool.rank()) > (*known, largest.rank())) {
+            best = Some((tier, pool, is_doubtful));
         }
     }
-    // Of two that say the same, the larger one is taken, and one that cannot be read before both.
-    let size = |variable: &Variable| {
-        variable.value.as_deref().and_then(|value| value.trim().parse::<u64>().ok()).unwrap_or(u64::MAX)
-    };
-    let related = candidates.iter().filter(|(_, source, _)| is_related(source, &reference.source));
-    let best = related.max_by_key(|(variable, source, key)| {
-        (source == &reference.source, source.len(), key.size.len(), size(variable))
-    });
-    let of_nobody = |source: &str| !rivals.iter().any(|rival| is_related(source, rival));
-    let chosen = best.or_else(|| {
-        let free = candidates.iter().filter(|(_, source, _)| of_nobody(source));
-        free.max_by_key(|(variable, ..)| size(variable))
-    });
-    match chosen {
-        Some((variable, _, key)) => of_variable(variable, key, variables),
-        None => by_default(engine, value, variables),
+    let default = by_default(engine, value, variables);
+    match best {
+        Some((_, pool, is_doubtful)) if !is_doubtful || pool.rank() >= default.rank() => pool,
+        _ => default,
     }
 }
 
@@ -189,6 +208,40 @@ fn key_of(engine: Engine, name: &str) -> Option<(String, &'static Key)> {
     let matching = keys.filter(|key| name.strip_suffix(key.size).is_some_and(|source| source.ends_with(key.owner)));
     let best = matching.max_by_key(|key| key.owner.len() + key.size.len())?;
     Some((name.strip_suffix(best.size)?.to_owned(), best))
+}
+
+/// The tier of names that say the same: `DB` and `DATABASE`, `ORDERS_DB` and `ORDERS_DATASOURCE`.
+const SAME_NAME: u8 = 2;
+
+/// How well the name of a setting fits a data source; the larger the better.
+fn closeness(setting: &str, source: &str) -> (u8, usize) {
+    let (short, other) = (stem(setting), stem(source));
+    if setting == source {
+        (SAME_NAME + 1, 0)
+    } else if short == other {
+        (SAME_NAME, 0)
+    } else if is_related(setting, source) {
+        (1, setting.len().min(source.len()))
+    } else if is_related(short, other) {
+        (1, short.len().min(other.len()))
+    } else {
+        (0, 0)
+    }
+}
+
+/// Whether the name of a data source tells it apart from others.
+pub(crate) fn has_telling_name(source: &str) -> bool {
+    !stem(source).is_empty()
+}
+
+/// The name of a data source without what tells nothing.
+fn stem(source: &str) -> &str {
+    let of_another = OTHER_KINDS.iter().find_map(|kind| source.strip_suffix(kind)).filter(|rest| !rest.is_empty());
+    let mut stem = of_another.unwrap_or(source);
+    while let Some(rest) = KINDS.iter().find_map(|kind| stem.strip_suffix(kind)) {
+        stem = rest;
+    }
+    FRAMES.iter().find_map(|frame| stem.strip_prefix(frame)).unwrap_or(stem)
 }
 
 fn is_related(one: &str, other: &str) -> bool {
@@ -216,12 +269,14 @@ fn of_variable(variable: &Variable, key: &Key, variables: &[Variable]) -> Pool {
     }
 }
 
-/// What SQLAlchemy opens beyond its pool: 10, unless a setting says otherwise.
+/// What SQLAlchemy opens beyond its pool: 10, unless settings say otherwise, of which the largest counts.
 fn overflow(key: &Key, variables: &[Variable]) -> Result<u64, Pool> {
-    let Some(found) = variables.iter().find(|known| normalised(&known.name).ends_with("maxoverflow")) else {
-        return Ok(if key.owner == "sqlalchemy" { 10 } else { 0 });
-    };
-    let Variable { name, value, at } = found;
+    let all = variables.iter().filter(|known| normalised(&known.name).ends_with("maxoverflow"));
+    let largest = all.map(overflow_of).reduce(|one, two| Ok(one?.max(two?)));
+    largest.unwrap_or(Ok(if key.owner == "sqlalchemy" { 10 } else { 0 }))
+}
+
+fn overflow_of(Variable { name, value, at }: &Variable) -> Result<u64, Pool> {
     let Some(value) = value else {
         return Err(Pool::Unreadable { why: format!("{name} at {at} is not written down") });
     };
@@ -240,12 +295,12 @@ fn pool_from(value: &str, name: &str, at: &str) -> Pool {
     }
 }
 
-fn parameter(url: &str) -> Option<String> {
-    let (_, query) = url.split_once('?')?;
-    query
-        .split('&')
+fn parameters(url: &str) -> impl Iterator<Item = String> {
+    let pairs = url.split_once('?').into_iter().flat_map(|(_, query)| query.split('&'));
+    pairs
         .filter_map(|pair| pair.split_once('='))
-        .find_map(|(name, value)| PARAMETERS.contains(&normalised(name).as_str()).then(|| value.to_owned()))
+        .filter(|(name, _)| PARAMETERS.contains(&normalised(name).as_str()))
+        .map(|(_, value)| value.to_owned())
 }
 
 fn by_default(engine: Engine, value: &str, variables: &[Variable]) -> Pool {
@@ -393,6 +448,43 @@ mod tests {
     }
 
     #[test]
+    fn of_two_settings_that_can_both_be_meant_the_larger_one_is_taken() {
+        let db = |settings: &[(&str, &str)]| pool(Engine::MySql, ("DB_HOST", "db"), settings, &[]);
+        for other in ["DB_POOL_SIZE", "DATABASE_POOL_SIZE", "HIKARI_MAXIMUM_POOL_SIZE", "RAILS_MAX_THREADS"] {
+            let found = db(&[("DB_MAX_OPEN_CONNS", "1"), (other, "100")]);
+            assert!(matches!(found, Pool::Size { size: 100, .. }), "{other}: {found:?}");
+        }
+        let unbounded = db(&[("DB_POOL_SIZE", "100"), ("DB_MAX_OPEN_CONNS", "0")]);
+        assert!(matches!(unbounded, Pool::Unbounded { .. }));
+        assert!(matches!(db(&[("DB_POOL_SIZE", "auto"), ("DB_POOL", "5")]), Pool::Unreadable { .. }));
+        // An exact name goes before one of which nobody is known.
+        let settings = [("DB_POOL_SIZE", "5"), ("REPORT_DB_POOL_SIZE", "50")];
+        assert!(matches!(db(&settings), Pool::Size { size: 5, .. }));
+        let both = ("DATABASE_URL", "mysql://db/shop?connection_limit=1&pool_size=100");
+        assert_eq!(size(Engine::MySql, both, &[]), Some(100));
+        let overflows = [("DB_POOL_SIZE", "5"), ("DB_MAX_OVERFLOW", "0"), ("SQLALCHEMY_MAX_OVERFLOW", "30")];
+        assert!(matches!(db(&overflows), Pool::Size { size: 35, .. }));
+    }
+
+    #[test]
+    fn the_size_of_another_data_source_makes_no_pool_smaller() {
+        let with = |name, size, others: &[&str]| pool(Engine::MySql, JDBC, &[(name, size)], others);
+        let default = Pool::Assumed { size: 10, client: "HikariCP, like most pools" };
+        for size in ["1", "100"] {
+            assert_eq!(with("REPORTING_DB_POOL_SIZE", size, &["reportingdb"]), default);
+            assert_eq!(with("REPORTING_DB_POOL_SIZE", size, &["reportingpg"]), default);
+            assert_eq!(with("DB_POOL_SIZE", size, &["db"]), default);
+        }
+        // Whose it is cannot be told.
+        assert_eq!(with("REPORTING_DB_POOL_SIZE", "1", &[]), default);
+        assert_eq!(with("DATABASE_POOL_SIZE", "1", &["db"]), default);
+        assert!(matches!(with("DATABASE_POOL_SIZE", "100", &["db"]), Pool::Size { size: 100, .. }));
+        assert!(matches!(with("DB_POOL_SIZE", "1", &["reportingdb"]), Pool::Size { size: 1, .. }));
+        let writer = pool(Engine::MySql, ("DB_WRITER_HOST", "db"), &[("DB_POOL_SIZE", "5")], &["dbreader"]);
+        assert!(matches!(writer, Pool::Size { size: 5, .. }), "one for both");
+    }
+
+    #[test]
     fn an_overflow_without_a_bound_or_from_a_secret_is_said() {
         let db = ("DB_HOST", "db");
         let with = |overflow| pool(Engine::MySql, db, &[("DB_POOL_SIZE", "5"), ("DB_MAX_OVERFLOW", overflow)], &[]);
@@ -415,12 +507,12 @@ mod tests {
         let variables =
             [variable("DB_HOST", "db"), variable("DB_URL", "mysql://db/x"), variable("READER_URL", "mysql://db/y")];
         let references = variables.iter().map(|variable| Reference { source: source_of(&variable.name), variable });
-        let found = data_sources(Engine::MySql, references.collect(), &variables);
+        let found = data_sources(references.collect());
         assert_eq!(found.iter().map(|found| found.source.as_str()).collect::<Vec<_>>(), ["db", "reader"]);
     }
 
     #[test]
-    fn a_host_with_a_name_and_a_pool_of_its_own_is_another_source() {
+    fn a_host_with_a_name_of_its_own_is_another_source() {
         let sources = |names: &[&str]| -> Vec<String> {
             let variables: Vec<Variable> = names
                 .iter()
@@ -428,10 +520,14 @@ mod tests {
                 .collect();
             let named = variables.iter().filter(|one| one.name.ends_with("URL") || one.name.ends_with("HOST"));
             let named = named.map(|variable| Reference { source: source_of(&variable.name), variable });
-            data_sources(Engine::MySql, named.collect(), &variables).into_iter().map(|one| one.source).collect()
+            data_sources(named.collect()).into_iter().map(|one| one.source).collect()
         };
         assert_eq!(sources(&["DATABASE_URL", "REPORT_DB_HOST", "REPORT_DB_POOL_SIZE"]), ["database", "reportdb"]);
-        assert_eq!(sources(&["DATABASE_URL", "REPORT_DB_HOST", "DB_POOL_SIZE"]), ["database"]);
+        assert_eq!(
+            sources(&["DATABASE_URL", "REPORTS_DB_HOST", "ARCHIVE_DB_HOST"]),
+            ["database", "reportsdb", "archivedb"]
+        );
+        assert_eq!(sources(&["ORDERS_DATASOURCE_URL", "ORDERS_DB_HOST"]), ["ordersdatasource"]);
         assert_eq!(sources(&["DATABASE_URL", "DB_HOST", "DB_POOL_SIZE"]), ["database"]);
     }
 }

@@ -120,7 +120,7 @@ fn reads_elsewhere(variable: &Variable) -> bool {
 }
 
 /// Whether a variable of this name holds an address of such a server, or of another database in its place.
-fn is_address_of_its_kind(engine: Engine, name: &str) -> bool {
+pub(crate) fn is_address_of_its_kind(engine: Engine, name: &str) -> bool {
     let normal = normalised(name);
     let is_another = engine == Engine::MySql && OTHER_DATABASES.iter().any(|other| normal.contains(other));
     is_address_for(engine, name) || (is_another && pools::source_of(name) != normal)

@@ -40,9 +40,19 @@ pub(crate) fn expand(variables: &[Variable], arguments: &[Variable]) -> Vec<Vari
     all
 }
 
-fn property(word: &str, at: &str) -> Option<Variable> {
+/// The words of an argument that are no property.
+pub(crate) fn plain_words(argument: &str) -> impl Iterator<Item = &str> {
+    argument.split_whitespace().filter(|word| split_property(word).is_none())
+}
+
+fn split_property(word: &str) -> Option<(&str, &str)> {
+    let word = word.trim_start_matches(['"', '\'']);
     let (name, value) = word.strip_prefix("--").or_else(|| word.strip_prefix("-D"))?.split_once('=')?;
-    let value = value.trim_matches(|character| character == '"' || character == '\'');
+    Some((name, value.trim_matches(['"', '\''])))
+}
+
+fn property(word: &str, at: &str) -> Option<Variable> {
+    let (name, value) = split_property(word)?;
     Some(Variable { name: name.to_owned(), value: Some(value.to_owned()), at: at.to_owned() })
 }
 
@@ -110,7 +120,7 @@ mod tests {
             variable("JAVA_TOOL_OPTIONS", "-Xmx512m -Dspring.datasource.hikari.maximum-pool-size=20"),
             variable("SPRING_APPLICATION_JSON", r#"{"spring":{"data":{"redis":{"host":"cache"}}},"a":[1]}"#),
         ];
-        let arguments = [variable("", "--spring.rabbitmq.host=rabbit"), variable("", "serve")];
+        let arguments = [variable("", "'--spring.rabbitmq.host=rabbit'"), variable("", "serve")];
         let all = expand(&environment, &arguments);
         assert_eq!(value(&all, "springdatasourcehikarimaximumpoolsize"), Some("20"));
         assert_eq!(value(&all, "springdataredishost"), Some("cache"));
@@ -118,6 +128,11 @@ mod tests {
         assert_eq!(value(&all, "springrabbitmqhost"), Some("rabbit"));
         // What held them is gone: an address in it would count twice.
         assert_eq!(all.len(), 4);
+    }
+
+    #[test]
+    fn what_is_no_property_is_a_plain_word() {
+        assert_eq!(plain_words("app --dsn x --a=b '-Dc=d' -e=f").collect::<Vec<_>>(), ["app", "--dsn", "x", "-e=f"]);
     }
 
     #[test]

@@ -1,0 +1,117 @@
+//! One server among all: what names it, and what names others.
+
+use crate::address::{Names, is_by_scheme};
+use crate::demand::Container;
+use crate::pools;
+use crate::settings::{Endpoint, Engine};
+use crate::unseen::{self, is_of_another_engine};
+use crate::variables::{Variable, normalised};
+
+/// Names hosts that are reached directly, and no connection.
+const NO_PROXY: &str = "noproxy";
+
+/// One server among those of its engine.
+pub(crate) struct Server<'a> {
+    pub endpoint: &'a Endpoint,
+    /// The names of every endpoint that is this server.
+    pub same: Vec<&'a str>,
+    /// The spellings of all of these.
+    pub names: Vec<Names>,
+    /// Those of other servers of the engine.
+    pub rivals: Vec<Names>,
+    /// Those of every endpoint of another engine.
+    strangers: Vec<(Engine, Names)>,
+}
+
+impl<'a> Server<'a> {
+    pub(crate) fn of(endpoint: &'a Endpoint, endpoints: &'a [Endpoint]) -> Self {
+        let own = Names::of(endpoint);
+        let (of_engine, strangers): (Vec<&Endpoint>, Vec<&Endpoint>) =
+            endpoints.iter().partition(|other| other.engine == endpoint.engine);
+        let (same, others): (Vec<&Endpoint>, Vec<&Endpoint>) = of_engine
+            .into_iter()
+            .partition(|other| other.name == endpoint.name || Names::of(other).share_an_address_with(&own));
+        Self {
+            endpoint,
+            same: same.iter().map(|one| one.name.as_str()).collect(),
+            names: same.into_iter().map(Names::of).collect(),
+            rivals: others.into_iter().map(Names::of).collect(),
+            strangers: strangers.into_iter().map(|one| (one.engine, Names::of(one))).collect(),
+        }
+    }
+
+    pub(crate) fn is_named_by(&self, variable: &Variable, variables: &[Variable]) -> bool {
+        self.names.iter().any(|names| mentions(self.endpoint.engine, names, variable, variables))
+    }
+
+    /// The data sources of other servers: of those that are known, and by the names of their variables.
+    pub(crate) fn other_sources_in(&self, variables: &[Variable]) -> Vec<String> {
+        let is_other = |variable: &&Variable| {
+            let is_elsewhere = || {
+                let value = variable.value.as_deref();
+                unseen::is_address_of_its_kind(self.endpoint.engine, &variable.name)
+                    && value.is_none_or(|value| !value.is_empty() && !value.contains('$'))
+                    && !self.is_named_by(variable, variables)
+            };
+            self.is_rival(variable, variables) || is_elsewhere()
+        };
+        variables.iter().filter(is_other).map(|variable| pools::source_of(&variable.name)).collect()
+    }
+
+    fn is_rival(&self, variable: &Variable, variables: &[Variable]) -> bool {
+        self.rivals.iter().any(|rival| mentions(self.endpoint.engine, rival, variable, variables))
+    }
+
+    pub(crate) fn has_rival_in(&self, container: &Container) -> bool {
+        let variables = &container.variables;
+        variables.iter().any(|variable| self.is_rival(variable, variables))
+    }
+
+    /// Whether a word of a command line names the server or its host.
+    pub(crate) fn is_in_word(&self, word: &str) -> bool {
+        let is_rival = || self.rivals.iter().any(|rival| rival.are_in(word, || None));
+        let is_named = |names: &Names| names.are_in(word, || None) || (names.may_be_in(word, || None) && !is_rival());
+        is_by_scheme(self.endpoint.engine, word) != Some(false) && self.names.iter().any(is_named)
+    }
+
+    /// Whether a container names an endpoint of another engine.
+    pub(crate) fn has_stranger_in(&self, container: &Container) -> bool {
+        let variables = &container.variables;
+        self.strangers
+            .iter()
+            .any(|(engine, names)| variables.iter().any(|variable| mentions(*engine, names, variable, variables)))
+    }
+}
+
+/// Whether a variable names the server.
+pub(crate) fn mentions(engine: Engine, names: &Names, variable: &Variable, variables: &[Variable]) -> bool {
+    let Some(value) = variable.value.as_ref().filter(|_| normalised(&variable.name) != NO_PROXY) else {
+        return false;
+    };
+    let beside = || port_beside(variable, variables);
+    if is_of_another_kind(engine, variable) {
+        names.are_in_with_port(value, beside)
+    } else {
+        names.are_in(value, beside)
+    }
+}
+
+/// Whether a variable is one of another kind of server: by the scheme in its value, or else by its name.
+pub(crate) fn is_of_another_kind(engine: Engine, variable: &Variable) -> bool {
+    let by_scheme = variable.value.as_deref().and_then(|value| is_by_scheme(engine, value));
+    by_scheme.map_or_else(|| is_of_another_engine(engine, &variable.name), |is_it| !is_it)
+}
+
+/// The port of a data source, which stands in another variable.
+pub(crate) fn port_beside(variable: &Variable, variables: &[Variable]) -> Option<u16> {
+    sibling(&pools::source_of(&variable.name), &["port"], variables)?.trim().parse().ok()
+}
+
+/// The value of another variable of the same data source.
+pub(crate) fn sibling<'a>(source: &str, ends: &[&str], variables: &'a [Variable]) -> Option<&'a str> {
+    let is_sibling = |variable: &&Variable| {
+        let name = normalised(&variable.name);
+        name.strip_prefix(source).is_some_and(|end| ends.contains(&end))
+    };
+    variables.iter().find(is_sibling)?.value.as_deref()
+}
