@@ -5,31 +5,33 @@ use crate::cli::CleanupArgs;
 use crate::config::Without;
 use crate::output::complain;
 use crate::run::configuration;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use preflight_cluster::Inventory;
 use preflight_core::{CannotTell, journal};
 use preflight_report::ExitCode;
 use std::path::{Path, PathBuf};
 
 /// The journals in a folder, oldest first, those of runs that go on among them.
-fn journals(state: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(state).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "journal"))
-        .collect();
+fn journals(state: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(state) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        entries => entries.with_context(|| format!("looking for journals in `{}`", state.display()))?,
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "journal");
+    let mut found: Vec<PathBuf> = paths.into_iter().filter(is_journal).collect();
     found.sort();
-    found
+    Ok(found)
 }
 
 /// How many runs that are over left a journal in a folder.
-pub(crate) fn runs_left(state: &Path) -> usize {
-    journals(state).iter().filter(|path| !matches!(journal::left(path), Ok(None))).count()
+pub(crate) fn runs_left(state: &Path) -> Result<usize> {
+    Ok(journals(state)?.iter().filter(|path| !matches!(journal::left(path), Ok(None))).count())
 }
 
 /// Removes what the journals name. A journal goes when everything in it is gone.
 pub(crate) async fn cleanup(args: &CleanupArgs) -> Result<ExitCode> {
-    let journals = journals(&args.state.state);
+    let journals = journals(&args.state.state)?;
     if journals.is_empty() {
         complain(&format!("no run left a journal in `{}`: there is nothing to remove", args.state.state.display()));
         return Ok(ExitCode::Go);

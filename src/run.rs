@@ -144,6 +144,7 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
 struct Interrupts {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Interrupts {
@@ -153,6 +154,8 @@ impl Interrupts {
         Ok(Self {
             terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+            // The end of a session in which a run was started.
+            hangup: signal(SignalKind::hangup()).context("listening for SIGHUP")?,
         })
     }
 }
@@ -178,6 +181,7 @@ async fn watched<T>(scope: &Scope, mut interrupts: Interrupts, work: impl Future
         done = &mut work => return (done, None),
         _ = interrupts.terminate.recv() => "SIGTERM",
         _ = interrupts.interrupt.recv() => "SIGINT",
+        _ = interrupts.hangup.recv() => "SIGHUP",
         _ = tokio::time::timeout(deadline, std::future::pending::<()>()) => "the deadline of the run",
     };
     output::complain(&format!("interrupted by {by}: removing what was created and writing the report"));
@@ -340,10 +344,11 @@ fn write(report: &Report, args: &RunArgs, style: Style) -> bool {
 }
 
 fn warn_of_journals(state: &Path) {
-    let left = crate::cleanup::runs_left(state);
-    if left > 0 {
-        output::complain(&format!(
+    match crate::cleanup::runs_left(state) {
+        Ok(0) => {}
+        Ok(left) => output::complain(&format!(
             "warning: {left} earlier run(s) may have left something behind; `eks-preflight cleanup` removes it"
-        ));
+        )),
+        Err(error) => output::complain(&format!("warning: {error:#}")),
     }
 }

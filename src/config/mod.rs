@@ -88,7 +88,7 @@ pub(crate) struct Config {
 pub(crate) struct Workload {
     /// Its name, under which it appears in the report.
     pub name: String,
-    /// The EKS workload as `namespace/Kind/name`.
+    /// The EKS workload as `namespace/Kind/name`; `none` if it stays in ECS.
     #[serde(default)]
     pub eks: Option<String>,
     /// The ECS service, or the family of its task definition.

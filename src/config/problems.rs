@@ -5,7 +5,8 @@ use super::schema::{hint, listed};
 use super::{Config, Waiver};
 use crate::areas;
 use crate::pattern;
-use preflight_core::{PHASES, Phases, Timestamp};
+use preflight_cluster::Pair;
+use preflight_core::{PHASES, Phase, Phases, Timestamp};
 use std::collections::BTreeSet;
 use url::Url;
 
@@ -157,9 +158,11 @@ fn of_references(config: &Config, document: &Node, problems: &mut Problems) {
 fn of_workloads(config: &Config, problems: &mut Problems) {
     for (index, workload) in config.workloads.iter().enumerate() {
         if let Some(eks) = &workload.eks
+            && eks != Pair::NONE
             && eks.split('/').filter(|part| !part.is_empty()).count() != 3
         {
-            let text = format!("`{eks}` is not `namespace/Kind/name`, for example `shop/Deployment/orders`");
+            let text =
+                format!("`{eks}` is not `namespace/Kind/name`, for example `shop/Deployment/orders`, nor `none`");
             problems.push((format!("workloads[{index}].eks"), text));
         }
     }
@@ -204,6 +207,12 @@ pub(super) fn phases(config: &Config) -> Result<Phases, Problems> {
     let mut own = vec![];
     for (index, phase) in config.phases.iter().enumerate() {
         match phase.like.parse() {
+            // Readers of a report know the built-in names, and what they stand for.
+            Ok(like) if phase.name.parse().is_ok_and(|known: Phase| known != like) => {
+                let text =
+                    format!("`{0}` is a built-in phase and like `{0}`; give yours a name of its own", phase.name);
+                problems.push((format!("phases[{index}].like"), text));
+            }
             Ok(like) => own.push((phase.name.clone(), like)),
             Err(()) => {
                 let words: Vec<&str> = PHASES.iter().map(|(_, word)| *word).collect();

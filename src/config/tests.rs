@@ -150,6 +150,9 @@ fn phases_of_its_own_each_stand_for_a_built_in_one() {
         read("environment: lab\nphases: [{name: canary, like: traffic-5}, {name: all, like: traffic-100}]\n", &[]);
     assert_eq!(loaded.unwrap().phases.find("all").unwrap().1, "canary");
     assert!(mistakes("environment: lab\nphases: [{name: a, like: traffic-6}]\n").contains("unknown phase `traffic-6`"));
+    let lowered =
+        mistakes("environment: lab\nphases: [{name: async, like: async}, {name: traffic-1, like: deployed}]\n");
+    assert!(lowered.contains("phases[1].like: `traffic-1` is a built-in phase"), "{lowered}");
 }
 
 #[test]

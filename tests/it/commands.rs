@@ -160,6 +160,14 @@ fn schemas_completions_and_the_manual_are_printed() {
 }
 
 #[test]
+fn cleanup_that_cannot_look_for_journals_says_so() {
+    let world = World::new(NOWHERE);
+    world.write("state", "a file");
+    let ran = world.tool(&["cleanup", "--state", "state"]);
+    assert!(ran.code != 0 && ran.err.contains("looking for journals in `state`"), "{ran:?}");
+}
+
+#[test]
 fn cleanup_without_a_journal_has_nothing_to_do() {
     let ran = World::new(NOWHERE).tool(&["cleanup"]);
     assert!(ran.code == 0 && ran.err.contains("nothing to remove"), "{ran:?}");

@@ -181,7 +181,7 @@ fn without_consent_nothing_is_written_and_nothing_passes() {
 #[test]
 fn a_stopped_run_removes_what_it_created_and_leaves_a_complete_report() {
     let ground = Ground::shared();
-    for name in ["TERM", "INT"] {
+    for name in ["TERM", "INT", "HUP"] {
         let turn = ground.with(&[]);
         let child = turn.start(&["run", "--to", "traffic-1"]);
         turn.wait_until_something_was_created();

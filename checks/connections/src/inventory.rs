@@ -12,14 +12,31 @@ use preflight_cluster::{
 /// Every workload on each side.
 pub(crate) fn deployed(inventory: &Inventory) -> Vec<Deployed> {
     let sides = inventory.workloads.iter().flat_map(|workload| {
-        let ecs = workload.ecs.as_ref().map(|task| of_ecs(&workload.name, task, inventory.has_scalable_targets));
+        let is_missing = workload.eks.is_none() && !inventory.stays_in_ecs.contains(&workload.name);
+        let more = || more(inventory.has_scalable_targets, is_missing);
+        let ecs = workload.ecs.as_ref().map(|task| of_ecs(&workload.name, task, more));
         let eks = workload.eks.as_ref().map(|found| of_eks(&workload.name, found, inventory.nodes));
         [ecs, eks]
     });
     sides.flatten().collect()
 }
 
-fn of_ecs(workload: &str, task: &EcsTask, has_scalable_targets: bool) -> Deployed {
+/// Why there may be more of a service's workload than its tasks.
+fn more(has_scalable_targets: bool, is_missing: bool) -> Option<String> {
+    if !has_scalable_targets {
+        return Some(format!(
+            "nobody tells how far autoscaling may raise `desiredCount`; add what `{DESCRIBE_SCALABLE_TARGETS}` prints, also \
+             if that is an empty list"
+        ));
+    }
+    is_missing.then(|| {
+        "found in ECS and not in EKS, where it may connect as well; add its manifests, pair it with `eks`, or say `eks: \
+         none` if it stays in ECS"
+            .to_owned()
+    })
+}
+
+fn of_ecs(workload: &str, task: &EcsTask, more: impl FnOnce() -> Option<String>) -> Deployed {
     let counts = [&task.desired, &task.autoscaled_max].into_iter().flatten();
     let instances = match counts.map(|count| count.value).max() {
         Some(desired) => Ok(Controller::Service { desired, maximum_percent: task.maximum_percent.value }.instances()),
@@ -27,12 +44,7 @@ fn of_ecs(workload: &str, task: &EcsTask, has_scalable_targets: bool) -> Deploye
                      describe-services` prints"
             .to_owned()),
     };
-    let more = (instances.is_ok() && !has_scalable_targets).then(|| {
-        format!(
-            "nobody tells how far autoscaling may raise `desiredCount`; add what `{DESCRIBE_SCALABLE_TARGETS}` prints, also \
-             if that is an empty list"
-        )
-    });
+    let more = if instances.is_ok() { more() } else { None };
     let mut containers: Vec<Container> = task.containers.iter().map(|one| container(one, &[])).collect();
     if containers.is_empty() {
         // Without its task definition, a service may be told anything.
@@ -322,12 +334,14 @@ mod tests {
 
     #[test]
     fn a_service_may_be_raised_by_an_autoscaler_that_nobody_listed() {
-        let more = |has_scalable_targets| {
+        let more = |has_scalable_targets, stays: bool| {
             let workloads = vec![ecs(Some(3), None, vec![plain("A", "1")])];
-            let inventory = Inventory { workloads, has_scalable_targets, ..Inventory::default() };
+            let stays_in_ecs = stays.then(|| workloads[0].name.clone()).into_iter().collect();
+            let inventory = Inventory { workloads, has_scalable_targets, stays_in_ecs, ..Inventory::default() };
             deployed(&inventory).pop().unwrap().more
         };
-        assert!(more(false).unwrap().contains("describe-scalable-targets --service-namespace ecs"));
-        assert_eq!(more(true), None);
+        assert!(more(false, true).unwrap().contains("describe-scalable-targets --service-namespace ecs"));
+        assert_eq!(more(true, true), None);
+        assert!(more(true, false).unwrap().starts_with("found in ECS and not in EKS"));
     }
 }

@@ -15,7 +15,8 @@ const FLAGS_OF: &[(&str, &[&str])] = &[
     ("pm2", &["-i", "--instances"]),
 ];
 
-/// Processes in one container; or why that cannot be told. What the command line says goes before the environment.
+/// Processes in one container; or why that cannot be told. What the command line says goes before the environment; all of
+/// its numbers count, because it may start several programs.
 pub(crate) fn processes(variables: &[Variable], arguments: &[Variable]) -> Result<u64, String> {
     let named = |name: &str| variables.iter().find(|known| known.name == name);
     let of_gunicorn = named("GUNICORN_CMD_ARGS").and_then(|known| known.value.as_deref());
@@ -31,18 +32,25 @@ pub(crate) fn processes(variables: &[Variable], arguments: &[Variable]) -> Resul
     };
     let of_programs = FLAGS_OF.iter().filter_map(|(program, flags)| Some((place_of(program)?, *flags)));
     let flags: Vec<(usize, &[&str])> = of_programs.chain([(0, FLAGS)]).collect();
-    let mut said = command_line.iter().enumerate().filter_map(|(at, word)| {
+    let said = command_line.iter().enumerate().filter_map(|(at, word)| {
         let valid = flags.iter().filter(|(from, _)| *from <= at).flat_map(|(_, flags)| *flags);
         value_of(valid, word, command_line.get(at + 1))
     });
-    if let Some(last) = said.next_back() {
-        return number(last, variables).ok_or_else(|| "its command line gives workers without a number".to_owned());
+    let numbers = said.map(|said| {
+        number(said, variables).ok_or_else(|| "its command line gives workers without a number".to_owned())
+    });
+    let of_flags = numbers.reduce(|one, two| Ok(one?.saturating_add(two?)));
+    let is_alone = !command_line.iter().any(|word| word.ends_with('&') && !word.ends_with("&&"));
+    if let Some(flags) = of_flags.clone().filter(|_| is_alone) {
+        return flags;
     }
     let known = VARIABLES.iter().filter_map(|name| named(name)).map(|known| {
         let value = known.value.as_deref().and_then(|value| number(value, variables));
         value.ok_or_else(|| format!("{} at {} is not a number that is written down", known.name, known.at))
     });
-    known.reduce(|one, two| Ok(one?.max(two?))).unwrap_or(Ok(1))
+    let of_environment = known.reduce(|one, two| Ok(one?.max(two?)));
+    // What runs beside the program with the flag may read the environment.
+    of_flags.into_iter().chain(of_environment).reduce(|one, two| Ok(one?.saturating_add(two?))).unwrap_or(Ok(1))
 }
 
 /// What stands after one of the flags: `--workers 4`, `--workers=4`, `-w 4`, `-w4`.
@@ -126,6 +134,17 @@ mod tests {
     fn the_command_line_goes_before_the_environment() {
         let known = [variable("WEB_CONCURRENCY", Some("9"))];
         assert_eq!(processes(&known, &[variable("", Some("gunicorn -w 2 app:app"))]), Ok(2));
+    }
+
+    #[test]
+    fn several_programs_in_one_container_count_together() {
+        assert_eq!(command("gunicorn -w 40 app:app & exec celery worker -c 1"), Some(41));
+        assert_eq!(command("exec celery worker -c 1 & gunicorn -w 40 app:app"), Some(41));
+        assert_eq!(command("gunicorn -w $HIDDEN app:app & exec celery worker -c 1"), None);
+        let known = [variable("WEB_CONCURRENCY", Some("9"))];
+        let of = |text| processes(&known, &[variable("", Some(text))]);
+        assert_eq!(of("gunicorn app:app & exec celery worker -c 1"), Ok(10));
+        assert_eq!(of("cd /app && gunicorn -w 2 app:app"), Ok(2));
     }
 
     #[test]

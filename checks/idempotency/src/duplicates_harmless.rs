@@ -11,7 +11,7 @@ use crate::effects_observable::PERMISSIONS;
 use crate::env::{Env, Subject};
 use crate::planted::Planted;
 use crate::schedule::{Identity, Schedule, duplicates};
-use crate::session::{Session, removal_evidence, with_removal};
+use crate::session::{Session, removal_evidence, settled, with_removal};
 use crate::trial::{self, Ended, Trials};
 use preflight_core::{CannotTell, Check, Disruption, Entry, Event, Evidence, Finding, Levels, Meta, Phase, Run, Scope};
 use serde_json::json;
@@ -42,7 +42,7 @@ impl Check for DuplicatesHarmless {
         Box::pin(async move {
             let planted = Planted::new(&self.subject, 'd');
             let (outcome, left) = with_removal(scope, &planted, self.compare(scope, &planted)).await;
-            Ok(vec![removal_evidence(outcome?, &self.subject, &left)])
+            settled(vec![removal_evidence(outcome?, &self.subject, &left)], &left)
         })
     }
 }

@@ -11,7 +11,7 @@
 use crate::env::{Env, Subject};
 use crate::planted::Planted;
 use crate::schedule::{Identity, Side};
-use crate::session::{Key, Session, removal_evidence, with_removal};
+use crate::session::{Key, Session, removal_evidence, settled, with_removal};
 use preflight_core::{
     CannotTell, Check, Disruption, Entry, Evidence, Finding, Levels, Meta, Permission, Phase, Reason, Run, Scope,
 };
@@ -70,7 +70,7 @@ impl Check for EffectsObservable {
             let planted = Planted::new(&self.subject, 'o');
             let (outcome, left) = with_removal(scope, &planted, self.observe(scope, &planted)).await;
             let findings = outcome?;
-            Ok(findings.into_iter().map(|finding| removal_evidence(finding, &self.subject, &left)).collect())
+            settled(findings.into_iter().map(|one| removal_evidence(one, &self.subject, &left)).collect(), &left)
         })
     }
 }

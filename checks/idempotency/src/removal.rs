@@ -52,6 +52,12 @@ pub async fn remove(entry: &journal::Entry, env: &Env) -> Result<(), CannotTell>
             entry.target, entry.name
         ))
     };
+    if !is_key(&entry.name) {
+        return Err(CannotTell::prerequisite(format!(
+            "`{}` is no key of a run; look at the journal by hand",
+            entry.name
+        )));
+    }
     if entry.kind != JOURNAL_KIND {
         return Err(CannotTell::prerequisite(format!("`{}` is not removed here", entry.kind)));
     }
@@ -69,6 +75,13 @@ pub async fn remove(entry: &journal::Entry, env: &Env) -> Result<(), CannotTell>
         )));
     }
     Ok(())
+}
+
+/// Whether a run may have made it: statements with placeholders of SQL or of Redis must not get a pattern instead.
+fn is_key(name: &str) -> bool {
+    name.strip_prefix("pf-").is_some_and(|rest| {
+        rest.len() <= 32 && rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    })
 }
 
 /// Removes what messages with these keys left, within a limit, until nothing was found for a quiet time.
@@ -152,5 +165,18 @@ fn shown(effect: &Effect) -> String {
     match effect {
         Effect::Mysql(mysql) => mysql.name(),
         Effect::Redis(redis) => redis.endpoint.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_run_makes_is_a_key() {
+        assert!(is_key("pf-5f1e2d3c4b5a-00d001"));
+        for name in ["%", "pf-%", "pf-5f1e2d3c4b5a_00d001", "pf-*", "orders", "pf-5f1e2d3c4b5a-00d001' OR 1=1"] {
+            assert!(!is_key(name), "{name}");
+        }
     }
 }

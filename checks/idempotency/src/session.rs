@@ -68,6 +68,21 @@ fn with_left(mut error: CannotTell, left: &Left) -> CannotTell {
     error
 }
 
+/// What a check found, once everything is removed. Without that nobody may act on it as on a pass: something of this run
+/// stands in somebody's store.
+pub(crate) fn settled(findings: Vec<Finding>, left: &Left) -> Result<Vec<Finding>, CannotTell> {
+    match &left.problem {
+        Some(problem) if findings.iter().all(|finding| finding.met) => Err(CannotTell::new(
+            Reason::ControlFailed,
+            format!(
+                "the consumer did what it should, and what the test messages left could not be removed: {problem}; correct \
+                 `cleanup` and run `eks-preflight cleanup`"
+            ),
+        )),
+        _ => Ok(findings),
+    }
+}
+
 /// Says what became of the test messages' effects.
 pub(crate) fn removal_evidence(finding: Finding, subject: &Subject, left: &Left) -> Finding {
     let name = &subject.consumer.name;
@@ -298,5 +313,20 @@ impl<'a> Session<'a> {
     /// How many messages were dead-lettered since the session began.
     pub(crate) async fn dead_lettered(&self) -> Result<u64, CannotTell> {
         Ok(self.lever.dead_letters().await?.saturating_sub(self.dead_letters_before))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_removed_is_no_pass_and_does_not_hide_a_fail() {
+        let gone = Left::default();
+        let stays = Left { problem: Some("orders-db: no such table".to_owned()), ..Left::default() };
+        assert!(settled(vec![Finding::met("one row", "one row")], &gone).is_ok());
+        let open = settled(vec![Finding::met("one row", "one row")], &stays).unwrap_err();
+        assert!(open.reason == Reason::ControlFailed && open.detail.contains("no such table"), "{open}");
+        assert!(settled(vec![Finding::unmet("two rows", "one row")], &stays).is_ok());
     }
 }

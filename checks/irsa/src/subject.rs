@@ -4,7 +4,7 @@ use crate::Env;
 use crate::arn::{RoleArn, partition_of};
 use crate::live::Live;
 use preflight_cluster::{EksWorkload, ServiceAccount, Workload};
-use preflight_core::{CannotTell, Check, Item, Right, Scope};
+use preflight_core::{CannotTell, Check, Item, Right, Run, Scope};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -61,6 +61,21 @@ pub(crate) struct Chosen {
     pub(crate) at: String,
 }
 
+/// A workload that runs in ECS alone, as far as anybody can see.
+struct Missing(String);
+
+impl Check for Missing {
+    fn run<'a>(&'a self, _scope: &'a Scope) -> Run<'a> {
+        Box::pin(async {
+            Err(CannotTell::insufficient(format!(
+                "{0} was found in ECS and not in EKS; add its manifests, pair it with `eks` if it has another name there, \
+                 or say `eks: none` if it stays in ECS",
+                self.0
+            )))
+        })
+    }
+}
+
 impl Env {
     /// One item for each workload that needs a role, and the reason why each of the others does not.
     pub(crate) fn items<C: Check + 'static>(
@@ -80,9 +95,21 @@ impl Env {
         let live = Arc::new(Live::new(self));
         let item = |workload: &Workload| match self.subject(workload, &live) {
             Ok(subject) => planned(subject),
+            Err(_) if self.is_missing(workload) => {
+                Item::planned(&workload.name, vec![], Missing(workload.name.clone()))
+            }
             Err(reason) => Item::excluded(&workload.name, reason),
         };
         self.inventory.workloads.iter().map(item).collect()
+    }
+
+    /// Whether a workload needs a role in EKS, and nothing is there that could have it.
+    fn is_missing(&self, workload: &Workload) -> bool {
+        let is_expected = || self.workloads.iter().any(|one| one.workload == workload.name && one.role_arn.is_some());
+        let has_task_role = || workload.ecs.as_ref().is_some_and(|task| task.task_role_arn.is_some());
+        workload.eks.is_none()
+            && !self.inventory.stays_in_ecs.contains(&workload.name)
+            && (is_expected() || has_task_role())
     }
 
     pub(crate) fn subject(&self, workload: &Workload, live: &Arc<Live>) -> Result<Subject, &'static str> {
@@ -231,6 +258,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::{Expected, Settings};
     use preflight_cluster::{AwsAccess, ClusterAccess, Controller, EcsTask, Inventory, Pod, Sited};
+    use preflight_core::ItemKind;
 
     pub(crate) const ROLE: &str = "arn:aws:iam::111122223333:role/apps/orders";
 
@@ -304,6 +332,18 @@ pub(crate) mod tests {
         assert!(subject(&env(migrating, vec![], None)).is_ok());
         let left = Workload { ecs: Some(task), eks: None, ..workload() };
         assert_eq!(subject(&env(left, vec![], Some(ROLE))).err(), Some("it does not run in EKS"));
+    }
+
+    #[tokio::test]
+    async fn a_workload_that_is_not_found_in_eks_is_open_unless_it_stays_in_ecs() {
+        let mut found = env(Workload { eks: None, ..workload() }, vec![], Some(ROLE));
+        let kind = |env: &Env| env.each(|_| unreachable!("nothing runs in EKS")).remove(0).kind;
+        let ItemKind::Planned(check) = kind(&found) else { panic!("left out in silence") };
+        let why = check.run(&Scope::for_tests()).await.unwrap_err();
+        assert!(why.detail.contains("not in EKS") && why.detail.contains("`eks: none`"), "{why}");
+        let name = found.inventory.workloads[0].name.clone();
+        Arc::make_mut(&mut found.inventory).stays_in_ecs.insert(name);
+        assert!(matches!(kind(&found), ItemKind::Excluded(_)));
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Tasks {
         for failure in cursor.items("failures")? {
             let arn = failure.text_of("arn")?.unwrap_or_default();
             let reason = failure.text_of("reason")?.unwrap_or_default();
-            self.notes.push(format!("{}: AWS could not describe {arn}: {reason}", failure.at()));
+            self.strays.push(format!("{}: AWS could not describe {arn}: {reason}", failure.at()));
         }
         if let Some(definition) = cursor.get("taskDefinition").filter(Cursor::is_map) {
             self.add_definition(&definition)

@@ -2,7 +2,7 @@
 
 use kube::core::Selector;
 use preflight_core::Right;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A value and where it stands: `path/file.yaml:12`, or `namespace/Kind/name@resourceVersion spec.replicas`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +28,11 @@ pub struct Inventory {
     /// Whether the list of scalable targets of ECS was read, if only to find it empty. Without it a service that is
     /// autoscaled looks fixed at `desiredCount`.
     pub has_scalable_targets: bool,
-    /// Who scales a workload that is not here, one line each with its place and what to do. Somebody's demand is missing
+    /// Who scales a workload that is not here, and what could not be read and may make pods or tasks, one line each with its place and what to do. Somebody's demand is missing
     /// then. All of them are among the notes.
     pub strays: Vec<String>,
+    /// The names of the workloads that are meant to have no side of EKS.
+    pub stays_in_ecs: BTreeSet<String>,
     /// Every file that was read, in order.
     pub sources: Vec<SourceFile>,
     /// What was read and could not be understood, one line each with its place. Nothing is left out in silence.

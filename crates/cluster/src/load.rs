@@ -55,6 +55,7 @@ pub(crate) fn with_ecs(
         nodes,
         has_scalable_targets,
         strays,
+        stays_in_ecs: pairs::staying(pairs),
         sources,
         notes,
         ..Inventory::default()

@@ -9,11 +9,25 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Pair {
     /// Its name.
     pub name: String,
-    /// The workload of EKS as `namespace/Kind/name`. Found by name if left out.
+    /// The workload of EKS as `namespace/Kind/name`, or [`Pair::NONE`]. Found by name if left out.
     pub eks: Option<String>,
     /// The service of ECS or the family of its task definition, `cluster/service` if the name alone is not enough.
     /// Found by name if left out.
     pub ecs: Option<String>,
+}
+
+impl Pair {
+    /// Stands for the side of EKS where a workload stays in ECS.
+    pub const NONE: &str = "none";
+
+    fn stays_in_ecs(&self) -> bool {
+        self.eks.as_deref() == Some(Self::NONE)
+    }
+}
+
+/// The names of the workloads that stay in ECS.
+pub(crate) fn staying(pairs: &[Pair]) -> BTreeSet<String> {
+    pairs.iter().filter(|pair| pair.stays_in_ecs()).map(|pair| pair.name.clone()).collect()
 }
 
 /// What nobody has taken yet.
@@ -37,14 +51,16 @@ pub(crate) fn pair(
         if !known.insert(&pair.name) {
             return Err(taken(&pair.name, "name", "its name".to_owned()));
         }
-        let eks = pair.eks.as_ref().map(|wanted| free.take_eks(pair, wanted, &names)).transpose()?;
+        let wanted = pair.eks.as_ref().filter(|_| !pair.stays_in_ecs());
+        let eks = wanted.map(|wanted| free.take_eks(pair, wanted, &names)).transpose()?;
         let ecs = pair.ecs.as_ref().map(|wanted| free.take_ecs(pair, wanted, &names)).transpose()?;
         chosen.push((pair, eks, ecs));
     }
     let mut workloads = vec![];
     for (pair, eks, ecs) in chosen {
         let name = &pair.name;
-        let eks = eks.or_else(|| free.eks_called(&[Some(name), ecs.as_ref().map(|ecs| &ecs.task.service)]));
+        let called = [Some(name), ecs.as_ref().map(|ecs| &ecs.task.service)];
+        let eks = eks.or_else(|| if pair.stays_in_ecs() { None } else { free.eks_called(&called) });
         let ecs = ecs.or_else(|| free.ecs_called(&[Some(name), eks.as_ref().map(|eks| &eks.name)]));
         if eks.is_none() && ecs.is_none() {
             let wanted = format!("workload or service called `{name}`");

@@ -93,7 +93,7 @@ pub(crate) struct Objects {
     /// Those of kinds that this tool does not know, and that have a template of pods.
     unknown: BTreeSet<Key>,
     nodes: BTreeSet<String>,
-    /// Who scales a workload that is not in the manifests.
+    /// Who scales a workload that is not in the manifests, and what makes pods that nobody can count.
     pub strays: Vec<String>,
     pub notes: Vec<String>,
 }
@@ -191,7 +191,7 @@ impl Objects {
                 self.unknown.insert(key.clone());
                 self.objects.insert(key, object);
             }
-            _ if makes_pods || UNREADABLE_WORKLOADS.contains(&kind) => self.notes.push(unreadable(&cursor, kind)),
+            _ if makes_pods || UNREADABLE_WORKLOADS.contains(&kind) => self.strays.push(unreadable(&cursor, kind)),
             _ => {}
         }
     }
@@ -264,7 +264,7 @@ impl Objects {
                 Err(_) => notes.push(unreadable(&cursor, &key.kind)),
             }
         }
-        let mut strays = vec![];
+        let mut strays = std::mem::take(&mut self.strays);
         let governed = workload::govern(self, &mut workloads, &mut strays)?;
         workload::autoscale(self, &mut workloads, &governed, &mut strays)?;
         self.notes.append(&mut notes);
