@@ -9,6 +9,9 @@
 //! somebody tells to end (an autoscaler, a rollout) are nobody's fault. A pod that came during the load must be ready in
 //! the end; one that is younger than a minute may still be on its way, and then nobody can tell.
 //!
+//! Where several targets are loaded, all loads come before the first judgement: a pod that dies under the load of another
+//! target fails, too.
+//!
 //! A rollout during the load is no failure, but what was loaded was two versions, neither of which carried the whole load:
 //! nobody can tell whether the one that stays would have. What failed meanwhile fails nevertheless.
 
@@ -146,7 +149,8 @@ fn assess(missing: &[Unwatchable], seen: &Seen<'_>) -> Result<Vec<Finding>, Cann
     }
     if let Some(course) = timeline.courses.iter().find(|course| course.count == 0) {
         let text = format!("{} had no pod when the load was over", course.reference());
-        return Err(CannotTell::insufficient(text));
+        let advice = "if it does not serve the target, name those that do (`workloads` of the target)";
+        return Err(CannotTell::insufficient(format!("{text}; {advice}")));
     }
     if let Some(pod) = young.first() {
         let age = pod.created.map(|created| seen.last.since(created).as_secs()).unwrap_or_default();

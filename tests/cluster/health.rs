@@ -163,11 +163,13 @@ fn a_rolling_update_during_the_load_is_told_with_its_time_and_leaves_the_questio
     live(|place| async move {
         let Some(image) = image() else { return };
         let web = deployment(&place, "web", 2, restricted(&image, &[]));
-        place.create::<Deployment>(web.clone()).await;
+        place.create::<Deployment>(web).await;
         ready(&place, "web", 2).await;
         let target = Target::start(12).await;
-        let world = place.world(&target.config);
-        world.write("deployed.yaml", &web.to_string());
+        // What is deployed is read from the cluster itself.
+        let namespaces = format!("kubeconfig: kubeconfig, namespaces: [{}]}}\n", place.namespace);
+        let config = target.config.replace("kubeconfig: kubeconfig}\nmanifests: [deployed.yaml]\n", &namespaces);
+        let world = place.world(&config);
         let update = async {
             let patch = json!({"spec": {"template": {"metadata": {"annotations": {"version": "2"}}}}});
             place.api::<Deployment>().patch("web", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();

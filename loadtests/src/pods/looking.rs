@@ -155,31 +155,53 @@ impl Looking {
 
     /// Why something may have happened during the load that nobody saw.
     pub(crate) fn blind(&self, span: &Span) -> Option<CannotTell> {
-        if let Some(failure) = &self.failure {
-            return Some(failure.clone());
-        }
-        let (began, ended) = span.elapsed;
-        if self.looks.first().is_none_or(|first| *first > began) {
-            return Some(CannotTell::insufficient("the pods were not seen before the load began"));
-        }
-        let during = self.looks.iter().filter(|look| (began..ended).contains(*look)).chain([&ended]);
-        let mut before = began;
-        let mut longest = Duration::ZERO;
-        for look in during {
-            longest = longest.max(*look - before);
-            before = *look;
-        }
-        (longest > BLIND_MAX).then(|| {
-            CannotTell::insufficient(format!(
-                "for {} s of the load the cluster did not tell how the pods are; more than {} s hide what comes and goes",
-                longest.as_secs(),
-                BLIND_MAX.as_secs()
-            ))
-        })
+        self.failure.clone().or_else(|| gap(&self.looks, span.elapsed))
     }
 
     /// How many looks had an answer.
     pub(crate) fn looks(&self) -> usize {
         self.looks.len()
+    }
+}
+
+/// Where looks leave something unseen of a load that began and ended then.
+fn gap(looks: &[Duration], (began, ended): (Duration, Duration)) -> Option<CannotTell> {
+    if looks.first().is_none_or(|first| *first > began) {
+        return Some(CannotTell::insufficient("the pods were not seen before the load began"));
+    }
+    let during = looks.iter().filter(|look| (began..ended).contains(*look)).chain([&ended]);
+    let pauses = during.scan(began, |before, look| Some(*look - std::mem::replace(before, *look)));
+    let longest = pauses.max().filter(|longest| *longest > BLIND_MAX)?;
+    Some(CannotTell::insufficient(format!(
+        "for {} s of the load the cluster did not tell how the pods are; more than {} s hide what comes and goes",
+        longest.as_secs(),
+        BLIND_MAX.as_secs()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unseen(looks: &[u64]) -> Option<String> {
+        let seconds = |second: u64| Duration::from_secs(second);
+        let looks: Vec<Duration> = looks.iter().copied().map(seconds).collect();
+        gap(&looks, (seconds(10), seconds(40))).map(|why| why.detail)
+    }
+
+    #[test]
+    fn looks_before_a_load_and_all_along_leave_nothing_unseen() {
+        assert_eq!(unseen(&[9, 12, 20, 30, 35, 44]), None);
+        assert_eq!(unseen(&[9, 20, 30]), None);
+    }
+
+    #[test]
+    fn a_first_look_that_is_late_and_a_long_pause_leave_something_unseen() {
+        for late in [&[][..], &[11, 12]] {
+            assert!(unseen(late).unwrap().contains("before the load began"));
+        }
+        for (looks, longest) in [(&[9, 21, 30][..], 11), (&[9, 15, 29, 41], 14), (&[9, 50], 30)] {
+            assert!(unseen(looks).unwrap().starts_with(&format!("for {longest} s of the load")), "{looks:?}");
+        }
     }
 }
