@@ -95,7 +95,8 @@ fn no_file_is_longer_than_four_hundred_lines_before_its_tests() {
         sources(folder, &mut files);
     }
     assert!(files.len() > 100, "{} files", files.len());
-    for file in files {
+    // A file of that name is nothing but tests.
+    for file in files.into_iter().filter(|file| !file.ends_with("tests.rs")) {
         let text = std::fs::read_to_string(&file).unwrap();
         let lines = text.lines().take_while(|line| !line.starts_with("mod tests")).count();
         assert!(lines <= 400, "{} has {lines} lines before its tests", file.display());
