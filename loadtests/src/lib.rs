@@ -12,6 +12,7 @@ mod drive;
 mod ended;
 mod http;
 mod ledger;
+mod origin;
 mod pods;
 mod pods_stay_healthy;
 mod schedule;
