@@ -73,7 +73,13 @@ fn a_secret_that_is_not_there_and_a_file_that_is_not_there_are_gaps_and_nobody_l
 fn in_a_healthy_lab_everything_is_tried_and_nothing_is_a_gap() {
     let ground = Ground::shared();
     let turn = ground.with(&[]);
-    let ran = turn.tool(JSON);
+    let mut ran = turn.tool(JSON);
+    // A look may take five seconds, which a busy machine takes for itself: three times at most.
+    for _ in 0..2 {
+        if ran.code != 0 {
+            ran = turn.tool(JSON);
+        }
+    }
     assert_eq!((ran.code, gaps(&ran)), (0, BTreeMap::new()), "{ran:?}");
     let looked = problems(&ran).into_keys().collect::<Vec<_>>().join("\n");
     for what in [
