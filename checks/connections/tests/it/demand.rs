@@ -140,6 +140,8 @@ async fn services_whose_autoscaling_was_not_read_are_no_reason_to_pass() {
     let env = env(&server);
     let env = [(env[0].0.as_str(), env[0].1.as_str()), (env[1].0.as_str(), env[1].1.as_str())];
     let fleet = Fleet::default().service("orders", &env, 3, None);
+    unknown(&case(&server).covers(&fleet).await, Reason::InsufficientData, "orders (ecs): found in ECS and not in EKS");
+    let fleet = fleet.staying("orders");
     assert_eq!(demand(&server, &fleet).await[..2], [15, 30], "an empty list is one");
     let found = case(&server).covers(&fleet.without_targets()).await;
     unknown(

@@ -1,6 +1,6 @@
 //! Fleets: manifests and task definitions in a directory, and what they come to.
 
-use preflight_cluster::{Inventory, load};
+use preflight_cluster::{Inventory, Pair, load};
 use serde_json::{Value, json};
 
 /// Manifests of EKS and task definitions, services and scalable targets of ECS.
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 pub(crate) struct Fleet {
     manifests: String,
     ecs: Vec<Value>,
+    pairs: Vec<Pair>,
     secrets: Vec<String>,
 }
 
@@ -104,6 +105,12 @@ impl Fleet {
         self
     }
 
+    /// With a workload that has no side of EKS and is meant to have none.
+    pub(crate) fn staying(mut self, name: &str) -> Self {
+        self.pairs.push(Pair { name: name.to_owned(), eks: Some(Pair::NONE.to_owned()), ecs: None });
+        self
+    }
+
     /// With a file of ECS.
     pub(crate) fn ecs(mut self, document: Value) -> Self {
         self.ecs.push(document);
@@ -124,7 +131,7 @@ impl Fleet {
             std::fs::write(&path, serde_json::to_string_pretty(document).unwrap()).unwrap();
             paths[1].push(path);
         }
-        load(&paths[0], &paths[1], &[]).unwrap()
+        load(&paths[0], &paths[1], &self.pairs).unwrap()
     }
 }
 
