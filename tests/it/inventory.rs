@@ -175,6 +175,7 @@ fn the_generated_rights_are_those_that_reading_takes() {
         named("namespaces", "shop"),
         rule("", "pods", "list"),
         rule("", "serviceaccounts", "list"),
+        rule("", "services", "list"),
         rule("apps", "daemonsets", "list"),
         rule("apps", "deployments", "list"),
         rule("apps", "replicasets", "list"),

@@ -3,10 +3,12 @@
 use crate::demand::{Container, Deployed};
 use crate::headroom::{Instances, Side};
 use crate::instances::{Amount, Controller, Overlap};
+use crate::services::Services;
 use crate::unseen::Unread;
 use crate::variables::{Variable, expand};
 use preflight_cluster::{
-    self as cluster, DESCRIBE_SCALABLE_TARGETS, EcsTask, EksWorkload, EnvVar, Inventory, Sited, Surge, Value, Volume,
+    self as cluster, Autoscaler, DESCRIBE_SCALABLE_TARGETS, EcsTask, EksWorkload, EnvVar, Inventory, Sited, Surge,
+    Value, Volume,
 };
 
 /// Every workload on each side.
@@ -15,7 +17,7 @@ pub(crate) fn deployed(inventory: &Inventory) -> Vec<Deployed> {
         let is_missing = workload.eks.is_none() && !inventory.stays_in_ecs.contains(&workload.name);
         let more = || more(inventory.has_scalable_targets, is_missing);
         let ecs = workload.ecs.as_ref().map(|task| of_ecs(&workload.name, task, more));
-        let eks = workload.eks.as_ref().map(|found| of_eks(&workload.name, found, inventory.nodes));
+        let eks = workload.eks.as_ref().map(|found| of_eks(&workload.name, found, inventory));
         [ecs, eks]
     });
     sides.flatten().collect()
@@ -45,7 +47,8 @@ fn of_ecs(workload: &str, task: &EcsTask, more: impl FnOnce() -> Option<String>)
             .to_owned()),
     };
     let more = if instances.is_ok() { more() } else { None };
-    let mut containers: Vec<Container> = task.containers.iter().map(|one| container(one, &[])).collect();
+    let mut containers: Vec<Container> =
+        task.containers.iter().map(|one| container(one, &[], Services::NONE)).collect();
     if containers.is_empty() {
         // Without its task definition, a service may be told anything.
         let why = "the task definition is not in the files".to_owned();
@@ -55,22 +58,35 @@ fn of_ecs(workload: &str, task: &EcsTask, more: impl FnOnce() -> Option<String>)
     Deployed { workload: workload.to_owned(), side: Side::Ecs, instances, more, at: task.at.clone(), containers }
 }
 
-fn of_eks(workload: &str, found: &EksWorkload, nodes: Option<u64>) -> Deployed {
+fn of_eks(workload: &str, found: &EksWorkload, inventory: &Inventory) -> Deployed {
+    let services = Services { namespace: &found.namespace, names: &inventory.external_names };
     // Init containers end before the others begin, unless they are sidecars.
     let sidecars = found.pod.init_containers.iter().filter(|container| container.is_sidecar);
     Deployed {
         workload: workload.to_owned(),
         side: Side::Eks,
-        instances: instances(found, nodes),
+        instances: instances(found, inventory.nodes),
         more: None,
         at: found.at.clone(),
-        containers: sidecars.chain(&found.pod.containers).map(|one| container(one, &found.pod.volumes)).collect(),
+        containers: sidecars
+            .chain(&found.pod.containers)
+            .map(|one| container(one, &found.pod.volumes, services))
+            .collect(),
     }
 }
 
 /// Those at the maximum of the autoscaler. A deployment of the manifest sets `replicas` again where it holds more.
 fn instances(found: &EksWorkload, nodes: Option<u64>) -> Result<Instances, String> {
-    let max = found.autoscaler.as_ref().map(|scaler| scaler.max.value);
+    let max = found.autoscaler.as_ref().map(|scaler| {
+        scaler.max.as_ref().map(|max| max.value).ok_or_else(|| {
+            let Autoscaler { name, at, .. } = scaler;
+            format!(
+                "{name} at {at} scales it and is of a kind that this tool does not know, so the largest number of its pods \
+                 is not known; give it a HorizontalPodAutoscaler with that number instead"
+            )
+        })
+    });
+    let max = max.transpose()?;
     let at_most = |replicas: &Option<Sited<u64>>| {
         replicas.as_ref().map(|replicas| replicas.value).max(max).ok_or_else(|| {
             format!(
@@ -119,7 +135,7 @@ fn amount(surge: Surge) -> Amount {
     }
 }
 
-fn container(container: &cluster::Container, volumes: &[Volume]) -> Container {
+fn container(container: &cluster::Container, volumes: &[Volume], services: Services<'_>) -> Container {
     let variable =
         |one: &EnvVar| Variable { name: one.name.clone(), value: one.plain().map(str::to_owned), at: one.at.clone() };
     let variables: Vec<Variable> = container.env.iter().map(variable).collect();
@@ -132,10 +148,14 @@ fn container(container: &cluster::Container, volumes: &[Volume]) -> Container {
     let files: Vec<&EnvVar> = mounted.flat_map(|volume| &volume.files).collect();
     let unread = container.env.iter().filter_map(|one| unread(one, false));
     Container {
-        variables: expand(&variables, &arguments),
-        arguments,
+        variables: expand(&variables, &arguments).into_iter().map(|one| services.resolved(one)).collect(),
+        arguments: arguments.into_iter().map(|one| services.resolved(one)).collect(),
         unread: unread.chain(files.iter().filter_map(|one| self::unread(one, true))).collect(),
-        files: files.into_iter().filter(|file| file.plain().is_some()).map(variable).collect(),
+        files: files
+            .into_iter()
+            .filter(|file| file.plain().is_some())
+            .map(|file| services.resolved(variable(file)))
+            .collect(),
     }
 }
 
@@ -153,7 +173,7 @@ mod tests {
     use super::*;
     use crate::demand::demand;
     use crate::settings::{Endpoint, Use};
-    use preflight_cluster::{Autoscaler, Pod, Workload};
+    use preflight_cluster::{Pod, Workload};
     use std::collections::BTreeMap;
 
     fn sited<T>(value: T) -> Sited<T> {
@@ -170,7 +190,8 @@ mod tests {
     }
 
     fn eks(controller: cluster::Controller, max: Option<u64>, containers: Vec<cluster::Container>) -> Workload {
-        let autoscaler = max.map(|max| Autoscaler { name: "a".into(), min: sited(1), max: sited(max) });
+        let autoscaler =
+            max.map(|max| Autoscaler { name: "a".into(), at: "a.yaml:2".into(), min: sited(1), max: Some(sited(max)) });
         let found = EksWorkload {
             namespace: "shop".into(),
             kind: "Deployment".into(),

@@ -26,6 +26,7 @@ mod processes;
 mod reach;
 mod refusal;
 mod server;
+mod services;
 pub mod settings;
 mod tap;
 mod unseen;

@@ -42,8 +42,9 @@ pub(crate) const META: Meta = Meta {
     unknown_when: "No limit is known; no workload is seen to use the endpoint, or only one side of a workload; a \
                    workload that is not seen to use it has configuration that cannot be read (Secrets, ConfigMaps and \
                    environment files that are not in the files, mounted ones too), and no `uses`; an argument that is \
-                   no property names it, and no `uses`; an autoscaler scales a workload that is not in the files; the scalable targets of ECS were not read; a pool has no bound \
-                   or stands in a secret; the account of an application of MySQL is not known; nobody tells the size \
+                   no property names it, and no `uses`; an autoscaler scales a workload that is not in the files, or \
+                   is of a kind that this tool does not know; the scalable targets of ECS were not read; a pool has \
+                   no bound or stands in a secret; the account of an application of MySQL is not known; nobody tells the size \
                    of a pool, and one ten times the usual size would not fit; the number of instances is not known; \
                    nobody tells what other clients hold; the observer is refused, may not read every limit, or the \
                    server cannot be reached.",

@@ -75,7 +75,8 @@ pub(crate) fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, InventoryError> {
     Ok(found)
 }
 
-/// Hidden entries are left out: a mounted ConfigMap keeps its files twice, once below a hidden name. A directory that
+/// Hidden folders are left out: a mounted ConfigMap keeps its files twice, once in a hidden one. Hidden files are read, as
+/// `kubectl apply` does. A directory that
 /// was seen under another name is not entered again, so that links cannot lead in circles.
 fn below(root: &Path) -> Result<Vec<PathBuf>, InventoryError> {
     let mut found = vec![];
@@ -90,11 +91,13 @@ fn below(root: &Path) -> Result<Vec<PathBuf>, InventoryError> {
                 let limit = format!("{ENTRIES_MAX} entries below it");
                 return Err(InventoryError::TooMuch { path: root.to_owned(), limit });
             }
-            if path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b".")) {
+            let is_hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+            // One that leads nowhere is the lock of an editor.
+            if is_hidden && !path.exists() {
                 continue;
             }
             let kind = metadata(&path)?;
-            if kind.is_dir() && seen.insert(canonical(&path)?) {
+            if kind.is_dir() && !is_hidden && seen.insert(canonical(&path)?) {
                 folders.push(path);
             } else if kind.is_file() && is_readable(&path) {
                 found.push(path);

@@ -20,6 +20,8 @@ pub struct Inventory {
     pub workloads: Vec<Workload>,
     /// Every ServiceAccount of the EKS side.
     pub service_accounts: Vec<ServiceAccount>,
+    /// The Services of the EKS side that are another name for a host (`ExternalName`).
+    pub external_names: Vec<ExternalName>,
     /// The number of nodes, if it is known.
     pub nodes: Option<u64>,
     /// Whether every object of the EKS side is known to be here: those of the namespaces that were read from the cluster.
@@ -28,8 +30,8 @@ pub struct Inventory {
     /// Whether the list of scalable targets of ECS was read, if only to find it empty. Without it a service that is
     /// autoscaled looks fixed at `desiredCount`.
     pub has_scalable_targets: bool,
-    /// Who scales a workload that is not here, and what could not be read and may make pods or tasks, one line each with its place and what to do. Somebody's demand is missing
-    /// then. All of them are among the notes.
+    /// Who scales a workload that is not here, and what could not be read and may make pods or tasks, one line each with
+    /// its place and what to do. Somebody's demand is missing then. All of them are among the notes.
     pub strays: Vec<String>,
     /// The names of the workloads that are meant to have no side of EKS.
     pub stays_in_ecs: BTreeSet<String>,
@@ -106,7 +108,7 @@ pub struct EksWorkload {
     pub at: String,
     /// What governs the number of pods.
     pub controller: Controller,
-    /// The HorizontalPodAutoscaler that names it.
+    /// What names it as the workload that it scales.
     pub autoscaler: Option<Autoscaler>,
     /// `spec.selector`, by which it knows its pods of whatever version.
     pub selector: Option<Selector>,
@@ -188,15 +190,17 @@ pub enum Overlap {
     Replace,
 }
 
-/// A HorizontalPodAutoscaler.
+/// What scales a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Autoscaler {
     /// Its name.
     pub name: String,
+    /// Where it stands.
+    pub at: String,
     /// `minReplicas`; 1 where it is absent.
     pub min: Sited<u64>,
-    /// `maxReplicas`.
-    pub max: Sited<u64>,
+    /// `maxReplicas`; none where this tool does not know the kind of autoscaler.
+    pub max: Option<Sited<u64>>,
 }
 
 /// The template of pods.
@@ -330,6 +334,17 @@ pub struct ServiceAccount {
     pub annotations: BTreeMap<String, Sited<String>>,
     /// `automountServiceAccountToken`.
     pub automount_token: Option<Sited<bool>>,
+}
+
+/// A Service that is another name for a host: `name.namespace.svc` and the like, to the pods of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalName {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// `spec.externalName`.
+    pub host: String,
 }
 
 impl Inventory {

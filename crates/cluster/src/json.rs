@@ -24,6 +24,8 @@ enum Of {
     Object,
     Metadata,
     Annotations,
+    /// Who set what: that somebody did is read, and not what.
+    Managers,
     Status,
     Rest,
 }
@@ -34,7 +36,9 @@ impl Of {
         match (self, name) {
             (Self::Object, "metadata") => Some(Self::Metadata),
             (Self::Object, "status") => Some(Self::Status),
-            (Self::Metadata, "managedFields") | (Self::Annotations, LAST_APPLIED) => None,
+            (Self::Metadata, "managedFields") => Some(Self::Managers),
+            (Self::Managers, "manager" | "subresource") => Some(Self::Rest),
+            (Self::Managers, _) | (Self::Annotations, LAST_APPLIED) => None,
             (Self::Metadata, "annotations") => Some(Self::Annotations),
             (Self::Status, "phase" | "conditions") => Some(Self::Rest),
             (Self::Status, _) => None,
@@ -92,7 +96,8 @@ impl<'de> Visitor<'de> for Part<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Tree, A::Error> {
         let mut items = vec![];
-        while let Some(item) = access.next_element_seed(Self { of: Of::Rest, ..self })? {
+        let of = if matches!(self.of, Of::Managers) { self.of } else { Of::Rest };
+        while let Some(item) = access.next_element_seed(Self { of, ..self })? {
             items.push(item);
         }
         Ok(Tree::List(items))
@@ -143,7 +148,7 @@ mod tests {
     #[test]
     fn what_nobody_reads_is_dropped_where_it_stands_and_nowhere_else() {
         let node = item(&format!(
-            r#"{{"metadata": {{"managedFields": [], "annotations": {{"{LAST_APPLIED}": "{{}}", "a": "b"}}}},
+            r#"{{"metadata": {{"managedFields": [{{"manager": "m", "fieldsV1": {{"f:spec": {{}}}}}}], "annotations": {{"{LAST_APPLIED}": "{{}}", "a": "b"}}}},
                  "data": {{"managedFields": "kept", "status": "kept"}},
                  "status": {{"phase": "Running", "containerStatuses": [], "conditions": []}}}}"#
         ));
@@ -152,7 +157,9 @@ mod tests {
             let fields = object.path(path).unwrap().fields().unwrap();
             fields.into_iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(fields(&["metadata"]), ["annotations"]);
+        assert_eq!(fields(&["metadata"]), ["managedFields", "annotations"]);
+        let managers = object.path(&["metadata"]).unwrap().items("managedFields").unwrap();
+        assert_eq!((managers[0].fields().unwrap().len(), managers[0].needed("manager").unwrap()), (1, "m".to_owned()));
         assert_eq!(fields(&["metadata", "annotations"]), ["a"]);
         assert_eq!(fields(&["data"]), ["managedFields", "status"]);
         assert_eq!(fields(&["status"]), ["phase", "conditions"]);

@@ -26,8 +26,8 @@ pub use api::{connect, connect_as_kubectl, may, refused};
 pub use ecs::DESCRIBE_SCALABLE_TARGETS;
 pub use error::InventoryError;
 pub use inventory::{
-    Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, Inventory, Overlap, Pod, SeenCluster,
-    ServiceAccount, Sited, SourceFile, Surge, Value, Volume, Workload,
+    Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, ExternalName, Inventory, Overlap, Pod,
+    SeenCluster, ServiceAccount, Sited, SourceFile, Surge, Value, Volume, Workload,
 };
 pub use kube::Client;
 pub use kube::core::{Selector, SelectorExt};

@@ -91,6 +91,7 @@ fn built_in() -> Vec<Kind> {
         Kind::new("Job", "batch", "jobs", "v1"),
         Kind::new("CronJob", "batch", "cronjobs", "v1"),
         Kind::new("Pod", "", "pods", "v1"),
+        Kind::new("Service", "", "services", "v1"),
         Kind::new("ServiceAccount", "", "serviceaccounts", "v1"),
         Kind::new("HorizontalPodAutoscaler", "autoscaling", "horizontalpodautoscalers", "v2"),
     ]
@@ -389,6 +390,8 @@ mod tests {
         let mut read: BTreeSet<_> = read.chain(CUSTOM.iter().map(|(kind, group, _)| (*kind, *group))).collect();
         // Those that others name are read one by one, and manifests find this one by its template.
         assert!(read.insert(("ConfigMap", "")) && read.remove(&("ScaledJob", "keda.sh")));
+        // Of these, most are no workload's business.
+        assert!(read.remove(&("Service", "")));
         let kept: BTreeSet<_> = KINDS.iter().map(|(kind, groups)| (*kind, groups[0])).collect();
         assert_eq!(read, kept);
     }

@@ -8,7 +8,7 @@ use crate::{Inventory, InventoryError};
 use std::path::PathBuf;
 
 /// Reads rendered manifests of Kubernetes and what the AWS CLI prints about ECS. Of both, a path is a file, or a
-/// directory of `*.yaml`, `*.yml` and `*.json`. `pairs` are the configured workloads; what they do not name is paired
+/// directory of `*.yaml`, `*.yml` and `*.json`, hidden folders in it left out. `pairs` are the configured workloads; what they do not name is paired
 /// where both sides have one of the same name, and stands alone otherwise.
 ///
 /// Reads files and nothing else. The values of Secrets are dropped as soon as they are parsed.
@@ -41,7 +41,7 @@ pub(crate) fn with_ecs(
             tasks.add(&file, document)?;
         }
     }
-    let service_accounts = objects.service_accounts()?;
+    let (service_accounts, external_names) = (objects.service_accounts()?, objects.external_names()?);
     let nodes = objects.nodes();
     let eks = objects.workloads()?;
     let ecs = tasks.services();
@@ -52,6 +52,7 @@ pub(crate) fn with_ecs(
     let found = Inventory {
         workloads,
         service_accounts,
+        external_names,
         nodes,
         has_scalable_targets,
         strays,

@@ -174,6 +174,40 @@ async fn an_autoscaler_of_a_workload_that_is_not_in_the_files_is_no_reason_to_pa
 }
 
 #[tokio::test]
+async fn an_autoscaler_of_an_unknown_kind_makes_its_workload_unclear_and_no_other() {
+    let server = Lab::redis().await;
+    let scaler = |name: &str| {
+        format!(
+            "apiVersion: datadoghq.com/v1alpha1\nkind: WatermarkPodAutoscaler\nmetadata: {{name: w, namespace: shop}}\n\
+             spec: {{scaleTargetRef: {{kind: Deployment, name: {name}}}, maxReplicas: 40}}\n"
+        )
+    };
+    let other = Deployment { name: "mail", ..Deployment::new(&[("LEVEL", "info")]) };
+    let fleet = Fleet::default().deployment(&one(&server, "  replicas: 4\n")).deployment(&other);
+    let found = case(&server).covers(&fleet.clone().manifest(&scaler("orders"))).await;
+    unknown(&found, Reason::InsufficientData, "orders (eks): shop/WatermarkPodAutoscaler/w at");
+    passed(&case(&server).covers(&fleet.manifest(&scaler("mail"))).await);
+}
+
+#[tokio::test]
+async fn a_service_that_is_another_name_for_the_server_names_it() {
+    let server = Lab::redis().await;
+    let port = server.address().port();
+    let host = server.address().ip();
+    let service = format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: cache, namespace: shop}}\nspec: {{type: ExternalName, \
+         externalName: '{host}'}}\n"
+    );
+    let workload =
+        Deployment::new(&[("REDIS_URL", &format!("redis://cache.shop.svc:{port}/0")), ("REDIS_POOL_SIZE", "5")]);
+    let fleet = Fleet::default().deployment(&workload.spec("  replicas: 2\n"));
+    let known = case(&server).covers(&fleet.clone().manifest(&service)).await;
+    passed(&known);
+    assert_eq!(sum(&known, "maxclients")[0], 4 * 5);
+    unknown(&case(&server).covers(&fleet).await, Reason::InsufficientData, "");
+}
+
+#[tokio::test]
 async fn who_may_use_the_server_unseen_is_no_reason_to_pass_and_who_is_not_seen_is_named() {
     let server = Lab::redis().await;
     let job = |container: &str| {

@@ -141,5 +141,5 @@ fn a_fleet_is_read_as_it_was_meant() {
     assert_eq!(inventory.notes, Vec::<String>::new());
     let orders = inventory.workload("orders").unwrap();
     assert_eq!(orders.ecs.as_ref().unwrap().autoscaled_max.as_ref().unwrap().value, 5);
-    assert_eq!(orders.eks.as_ref().unwrap().autoscaler.as_ref().unwrap().max.value, 6);
+    assert_eq!(orders.eks.as_ref().unwrap().autoscaler.as_ref().unwrap().max.as_ref().unwrap().value, 6);
 }

@@ -3,7 +3,7 @@
 use super::{pod, workload};
 use crate::cursor::Cursor;
 use crate::node::{Node, Tree};
-use crate::{EksWorkload, InventoryError, ServiceAccount};
+use crate::{EksWorkload, ExternalName, InventoryError, ServiceAccount};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The kinds that are kept, each with the API groups in which it means what this tool takes it for.
@@ -92,6 +92,8 @@ pub(crate) struct Objects {
     secrets: BTreeMap<Key, BTreeSet<String>>,
     /// Those of kinds that this tool does not know, and that have a template of pods.
     unknown: BTreeSet<Key>,
+    /// Those of kinds that this tool does not know, and that scale a workload.
+    scalers: BTreeSet<Key>,
     nodes: BTreeSet<String>,
     /// Who scales a workload that is not in the manifests, and what makes pods that nobody can count.
     pub strays: Vec<String>,
@@ -105,6 +107,7 @@ impl Objects {
             objects: BTreeMap::new(),
             secrets: BTreeMap::new(),
             unknown: BTreeSet::new(),
+            scalers: BTreeSet::new(),
             nodes: BTreeSet::new(),
             strays: vec![],
             notes: vec![],
@@ -153,7 +156,7 @@ impl Objects {
         let version = cursor.text_of("apiVersion")?.unwrap_or_default();
         let group = version.split_once('/').map_or("", |(group, _)| group);
         let is_kept = KINDS.iter().any(|(known, groups)| *known == kind && groups.contains(&group));
-        let is_core = group.is_empty() && matches!(kind, "Secret" | "Node");
+        let is_core = group.is_empty() && matches!(kind, "Secret" | "Node" | "Service");
         if !is_kept && !is_core {
             self.add_unknown(kind, object);
             return Ok(());
@@ -163,6 +166,8 @@ impl Objects {
             "Node" => {
                 self.nodes.insert(key.name);
             }
+            // Of the others, none is another name for a host.
+            "Service" if cursor.path(&["spec", "externalName"]).is_none() => {}
             "Secret" => {
                 let names = self.secrets.entry(key).or_default();
                 for field in ["data", "stringData"].into_iter().filter_map(|field| cursor.get(field)) {
@@ -174,7 +179,7 @@ impl Objects {
         Ok(())
     }
 
-    /// Takes an object of a kind that this tool does not know, if it has a template of pods. Whatever is odd about it is a
+    /// Takes an object of a kind that this tool does not know, if it has a template of pods or scales some. Whatever is odd about it is a
     /// note and no error: nobody promised that it looks like Kubernetes' own kinds.
     fn add_unknown(&mut self, kind: &str, object: Object) {
         let cursor = object.cursor();
@@ -186,12 +191,16 @@ impl Objects {
         let is_known = KINDS.iter().any(|(known, _)| *known == kind);
         let name = if is_known { format!("{kind}.{group}") } else { kind.to_owned() };
         let makes_pods = TEMPLATES.iter().any(has_template);
+        let scales = cursor.path(&["spec", "scaleTargetRef"]).is_some();
         match key(&cursor, &name) {
-            Ok(key) if makes_pods && self.get(&key).is_none() => {
-                self.unknown.insert(key.clone());
+            Ok(key) if (makes_pods || scales) && self.get(&key).is_none() => {
+                let of_its_use = if makes_pods { &mut self.unknown } else { &mut self.scalers };
+                of_its_use.insert(key.clone());
                 self.objects.insert(key, object);
             }
-            _ if makes_pods || UNREADABLE_WORKLOADS.contains(&kind) => self.strays.push(unreadable(&cursor, kind)),
+            _ if makes_pods || scales || UNREADABLE_WORKLOADS.contains(&kind) => {
+                self.strays.push(unreadable(&cursor, kind))
+            }
             _ => {}
         }
     }
@@ -221,6 +230,11 @@ impl Objects {
     pub(crate) fn of<'a>(&'a self, kinds: &'a [&str]) -> impl Iterator<Item = (&'a Key, Cursor<'a>)> {
         let all = self.objects.iter().filter(|(key, _)| kinds.contains(&key.kind.as_str()));
         all.map(|(key, object)| (key, object.cursor()))
+    }
+
+    /// Every object of a kind that this tool does not know, and that scales a workload.
+    pub(crate) fn scalers(&self) -> impl Iterator<Item = (&Key, Cursor<'_>)> {
+        self.scalers.iter().filter_map(|key| Some((key, self.get(key)?)))
     }
 
     /// The number of nodes, if any is here.
@@ -309,6 +323,15 @@ impl Objects {
         self.objects.keys().any(|key| key.kind == kind)
     }
 
+    /// Every Service that is another name for a host.
+    pub(crate) fn external_names(&self) -> Result<Vec<ExternalName>, InventoryError> {
+        let read = |(key, cursor): (&Key, Cursor<'_>)| {
+            let host = cursor.path(&["spec", "externalName"]).map_or(Ok(String::new()), |host| host.text())?;
+            Ok(ExternalName { namespace: key.namespace.clone(), name: key.name.clone(), host })
+        };
+        self.of(&["Service"]).map(read).collect()
+    }
+
     /// Every ServiceAccount.
     pub(crate) fn service_accounts(&self) -> Result<Vec<ServiceAccount>, InventoryError> {
         let read = |(key, cursor): (&Key, Cursor<'_>)| {
@@ -342,8 +365,8 @@ fn name_kind(node: &mut Node, kind: &str, version: &str) {
     fields.splice(0..0, [("kind".to_owned(), text(kind)), ("apiVersion".to_owned(), text(version))]);
 }
 
-fn unreadable(cursor: &Cursor<'_>, kind: &str) -> String {
-    format!("{}: {kind} makes pods that this tool does not know; nothing of it is checked", cursor.at())
+pub(crate) fn unreadable(cursor: &Cursor<'_>, kind: &str) -> String {
+    format!("{}: {kind} makes or scales pods that this tool does not know; nothing of it is checked", cursor.at())
 }
 
 fn key(cursor: &Cursor<'_>, kind: &str) -> Result<Key, InventoryError> {

@@ -1,6 +1,6 @@
 //! Workloads and their autoscalers.
 
-use super::objects::{Key, Objects, TEMPLATES};
+use super::objects::{Key, Objects, TEMPLATES, unreadable};
 use super::{pod, selector};
 use crate::cursor::Cursor;
 use crate::{Autoscaler, Controller, EksWorkload, InventoryError, Overlap, Sited, Surge};
@@ -233,30 +233,59 @@ pub(crate) fn govern(
     Ok(governed)
 }
 
-/// Gives every workload the autoscaler that names it; the one with the larger maximum, if there are two.
+/// The kinds of autoscalers whose numbers this tool knows.
+const KNOWN_SCALERS: &[&str] = &["HorizontalPodAutoscaler", "ScaledObject"];
+
+/// Who sets the number of pods through the API and is no autoscaler of an unknown kind: the HorizontalPodAutoscaler, which
+/// is read, and people.
+const KNOWN_TO_SCALE: &[&str] = &["kube-controller-manager", "kubectl"];
+
+/// Gives every workload the autoscaler that names it; the one with the larger maximum, if there are two, and one whose
+/// maximum is not known before both.
 pub(crate) fn autoscale(
     objects: &Objects,
     workloads: &mut [EksWorkload],
     governed: &BTreeMap<Key, Key>,
     strays: &mut Vec<String>,
 ) -> Result<(), InventoryError> {
-    for (key, cursor) in objects.of(&["HorizontalPodAutoscaler", "ScaledObject"]) {
-        let spec = cursor.get("spec").ok_or_else(|| cursor.unlike("an object with `spec`"))?;
-        let target = spec.get("scaleTargetRef").ok_or_else(|| spec.unlike("a mapping with `scaleTargetRef`"))?;
-        let kind = target.text_of("kind")?.unwrap_or_else(|| "Deployment".to_owned());
-        let target = Key::new(&key.namespace, &kind, &target.needed("name")?);
-        let found = autoscaler(key, &cursor, &spec)?;
+    let mut take = |key: &Key, cursor: &Cursor<'_>| {
+        let (target, found) = autoscaler(key, cursor)?;
         let Some(workload) = scaled(workloads, governed.get(&target).unwrap_or(&target)) else {
-            strays.push(stray(objects, (key, &cursor), "scales", &target, workloads));
-            continue;
+            let stray = stray(objects, (key, cursor), "scales", &target, workloads);
+            return Ok(Some(stray));
         };
-        match &workload.autoscaler {
-            // What KEDA makes of a ScaledObject has the same numbers.
-            Some(known) if known.max.value >= found.max.value => {}
-            _ => workload.autoscaler = Some(found),
+        let most = |one: &Autoscaler| one.max.as_ref().map_or(u64::MAX, |max| max.value);
+        // What KEDA makes of a ScaledObject has the same numbers.
+        if workload.autoscaler.as_ref().is_none_or(|known| most(known) < most(&found)) {
+            workload.autoscaler = Some(found);
         }
+        Ok(None)
+    };
+    for (key, cursor) in objects.of(KNOWN_SCALERS) {
+        strays.extend(take(key, &cursor)?);
+    }
+    for (key, cursor) in objects.scalers() {
+        strays.extend(take(key, &cursor).unwrap_or_else(|_: InventoryError| Some(unreadable(&cursor, &key.kind))));
+    }
+    for workload in workloads.iter_mut().filter(|one| one.autoscaler.is_none()) {
+        let key = Key::new(&workload.namespace, &workload.kind, &workload.name);
+        workload.autoscaler = objects.get(&key).and_then(|cursor| seen_to_scale(&cursor).unwrap_or_default());
     }
     Ok(())
+}
+
+/// Somebody who has set the number of pods as autoscalers do, by what the API keeps of who set what.
+fn seen_to_scale(cursor: &Cursor<'_>) -> Result<Option<Autoscaler>, InventoryError> {
+    let Some(metadata) = cursor.get("metadata") else { return Ok(None) };
+    for entry in metadata.items("managedFields")? {
+        let name = entry.text_of("manager")?.unwrap_or_default();
+        let scales = entry.text_of("subresource")?.as_deref() == Some("scale");
+        if scales && !KNOWN_TO_SCALE.iter().any(|known| name.starts_with(known)) {
+            let at = entry.at();
+            return Ok(Some(Autoscaler { name, min: Sited { value: 0, at: at.clone() }, max: None, at }));
+        }
+    }
+    Ok(None)
 }
 
 /// What is said of an object that governs the pods of a workload that is not here.
@@ -296,15 +325,20 @@ fn scaled<'a>(workloads: &'a mut [EksWorkload], target: &Key) -> Option<&'a mut 
     workloads.get_mut(found)
 }
 
-fn autoscaler(key: &Key, cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Autoscaler, InventoryError> {
-    let default = |value| Sited { value, at: cursor.at() };
-    let name = key.name.clone();
-    if key.kind == "ScaledObject" {
-        let min = spec.sited("minReplicaCount", Cursor::count)?.unwrap_or_else(|| default(0));
-        let max = spec.sited("maxReplicaCount", Cursor::count)?.unwrap_or_else(|| default(KEDA_MAX));
-        return Ok(Autoscaler { name, min, max });
-    }
-    let min = spec.sited("minReplicas", Cursor::count)?.unwrap_or_else(|| default(1));
-    let max = spec.sited("maxReplicas", Cursor::count)?;
-    Ok(Autoscaler { name, min, max: max.ok_or_else(|| spec.unlike("a mapping with `maxReplicas`"))? })
+/// An autoscaler and the workload that it names.
+fn autoscaler(key: &Key, cursor: &Cursor<'_>) -> Result<(Key, Autoscaler), InventoryError> {
+    let spec = cursor.get("spec").ok_or_else(|| cursor.unlike("an object with `spec`"))?;
+    let target = spec.get("scaleTargetRef").ok_or_else(|| spec.unlike("a mapping with `scaleTargetRef`"))?;
+    let kind = target.text_of("kind")?.unwrap_or_else(|| "Deployment".to_owned());
+    let target = Key::new(&key.namespace, &kind, &target.needed("name")?);
+    let or = |field, value| Ok(spec.sited(field, Cursor::count)?.unwrap_or_else(|| Sited { value, at: cursor.at() }));
+    let (min, max) = match key.kind.as_str() {
+        "ScaledObject" => (or("minReplicaCount", 0)?, Some(or("maxReplicaCount", KEDA_MAX)?)),
+        "HorizontalPodAutoscaler" => {
+            let max = spec.sited("maxReplicas", Cursor::count)?;
+            (or("minReplicas", 1)?, Some(max.ok_or_else(|| spec.unlike("a mapping with `maxReplicas`"))?))
+        }
+        _ => (Sited { value: 0, at: cursor.at() }, None),
+    };
+    Ok((target, Autoscaler { name: key.reference(), at: cursor.at(), min, max }))
 }

@@ -256,6 +256,7 @@ async fn every_right_that_is_missing_is_named_and_nothing_is_absent_for_want_of_
         list("batch", "jobs"),
         list("batch", "cronjobs"),
         list("", "pods"),
+        list("", "services"),
         list("", "serviceaccounts"),
         list("autoscaling", "horizontalpodautoscalers"),
         list("argoproj.io", "rollouts"),
@@ -272,6 +273,19 @@ async fn every_right_that_is_missing_is_named_and_nothing_is_absent_for_want_of_
         assert_eq!(why.reason, Reason::Forbidden, "{verb} {resource}: {why}");
         assert!(why.detail.contains(&format!("cannot {verb} resource \"{resource}\"")), "{why}");
     }
+}
+
+#[tokio::test]
+async fn who_scales_a_workload_and_which_service_is_a_host_is_read_from_the_cluster_too() {
+    let mut orders = object("Deployment", "orders", json!({"replicas": 2, "template": template()}));
+    orders["metadata"]["managedFields"] =
+        json!([{"manager": "watermark", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+    let service = object("Service", "mysql", json!({"type": "ExternalName", "externalName": "db.internal"}));
+    let inventory = Api::with(&[orders, service]).await.read(&["shop"], &[]).await.unwrap();
+    let autoscaler = workload(&inventory, "orders").autoscaler.as_ref().unwrap();
+    assert_eq!((autoscaler.name.as_str(), &autoscaler.max), ("watermark", &None));
+    assert_eq!(autoscaler.at, "shop/Deployment/orders@7 metadata.managedFields[0]");
+    assert_eq!(inventory.external_names[0].host, "db.internal");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ fn numbers(text: &str) -> (Option<u64>, Option<u64>) {
         Controller::Deployment { replicas, .. } | Controller::StatefulSet { replicas } => replicas.as_ref(),
         other => panic!("{other:?}"),
     };
-    (replicas.map(|replicas| replicas.value), only.autoscaler.as_ref().map(|scaler| scaler.max.value))
+    (replicas.map(|replicas| replicas.value), only.autoscaler.as_ref().map(|scaler| scaler.max.as_ref().unwrap().value))
 }
 
 #[test]

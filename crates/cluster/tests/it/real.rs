@@ -79,7 +79,7 @@ fn a_deployment_has_its_numbers_with_their_places() {
         }
     );
     let autoscaler = orders.autoscaler.as_ref().unwrap();
-    assert_eq!(autoscaler.max, Sited { value: 12, at: line(SHOP, "maxReplicas") });
+    assert_eq!(autoscaler.max, Some(Sited { value: 12, at: line(SHOP, "maxReplicas") }));
     assert_eq!(autoscaler.min, Sited { value: 2, at: line(SHOP, "minReplicas") });
 }
 
@@ -220,7 +220,7 @@ fn a_revision_that_is_not_there_is_the_highest_that_is_and_a_note_says_so() {
 fn what_is_not_understood_is_noted_and_nothing_else() {
     let notes = inventory().notes;
     let expected = [
-        "makes pods that this tool does not know",
+        "makes or scales pods that this tool does not know",
         "shop/Pod/shop-test is left out: it runs in `helm test` alone",
         "shop/HorizontalPodAutoscaler/gone scales shop/Deployment/gone",
         "gone: MISSING",

@@ -1,7 +1,7 @@
 //! Hostile and odd files.
 
 use super::{Folder, manifests};
-use preflight_cluster::{InventoryError, load};
+use preflight_cluster::{ExternalName, InventoryError, load};
 use proptest::prelude::*;
 use std::fmt::Write;
 
@@ -71,6 +71,25 @@ fn links_in_circles_end_and_no_file_is_read_twice() {
     std::os::unix::fs::symlink(folder.path("sub"), folder.path("sub/self")).unwrap();
     let inventory = load(&[folder.root(), folder.path("a.yaml")], &[], &[]).unwrap();
     assert_eq!((inventory.sources.len(), inventory.workloads.len()), (1, 1));
+}
+
+#[test]
+fn hidden_files_are_read_and_what_is_hidden_and_leads_nowhere_is_not() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c}]}\n";
+    let folder = Folder::new(&[(".kn.yaml", pod), (".git/b.yaml", "kind: [")]);
+    std::os::unix::fs::symlink("user@host.1", folder.path(".#kn.yaml")).unwrap();
+    assert_eq!(load(&[folder.root()], &[], &[]).unwrap().workloads[0].name, "a");
+}
+
+#[test]
+fn a_service_that_is_another_name_for_a_host_is_kept_and_no_other_one() {
+    let service = |name: &str, spec: &str| {
+        format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{{spec}}}\n")
+    };
+    let text = service("mysql", "type: ExternalName, externalName: db.internal") + &service("web", "clusterIP: None");
+    let expected =
+        ExternalName { namespace: "shop".to_owned(), name: "mysql".to_owned(), host: "db.internal".to_owned() };
+    assert_eq!(manifests(&text).unwrap().external_names, [expected]);
 }
 
 #[test]

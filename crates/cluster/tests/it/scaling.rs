@@ -50,6 +50,46 @@ fn an_autoscaler_of_a_workload_that_is_not_here_is_a_stray() {
 }
 
 #[test]
+fn an_autoscaler_of_an_unknown_kind_has_no_maximum_that_is_known() {
+    let custom = |target: &str| {
+        let spec = format!("scaleTargetRef: {target}, maxReplicas: 40");
+        object("datadoghq.com/v1alpha1", "WatermarkPodAutoscaler", "name: w, namespace: shop", &spec)
+    };
+    let own = custom("{kind: Deployment, name: orders}");
+    let most = |text: &str| {
+        let inventory = manifests(text).unwrap();
+        let found = inventory.workload("orders").unwrap().eks.as_ref().unwrap().autoscaler.clone();
+        found.map(|one| (one.name, one.max.map(|max| max.value)))
+    };
+    let expected = Some(("shop/WatermarkPodAutoscaler/w".to_owned(), None));
+    assert_eq!(most(&(orders("shop") + &own)), expected);
+    let known = scaler("kind: Deployment, name: orders");
+    assert_eq!(most(&(orders("shop") + &known + &own)), expected, "whatever another one says");
+    assert_eq!(most(&(orders("shop") + &known)), Some(("shop/HorizontalPodAutoscaler/a".to_owned(), Some(9))));
+    let found = |target: &str| strays(&manifests(&(orders("shop") + &custom(target))).unwrap());
+    assert_eq!(found("{kind: Deployment, name: orders}"), Vec::<String>::new());
+    assert!(
+        found("{kind: Deployment, name: gone}")[0].contains("WatermarkPodAutoscaler/w scales shop/Deployment/gone")
+    );
+    assert!(found("[odd]")[0].ends_with("nothing of it is checked"), "odd, and no error");
+}
+
+#[test]
+fn who_was_seen_to_scale_a_workload_is_an_autoscaler_of_an_unknown_kind() {
+    let by = |manager: &str, subresource: &str| {
+        let entry = format!("managedFields: [{{manager: {manager}{subresource}}}]");
+        let text = orders("shop").replace("name: orders,", &format!("name: orders, {entry},"));
+        manifests(&text).unwrap().workloads[0].eks.as_ref().unwrap().autoscaler.clone().map(|one| one.name)
+    };
+    assert_eq!(by("watermark", ", subresource: scale").as_deref(), Some("watermark"));
+    for (manager, subresource) in
+        [("watermark", ""), ("kube-controller-manager", ", subresource: scale"), ("kubectl", ", subresource: scale")]
+    {
+        assert_eq!(by(manager, subresource), None, "{manager}");
+    }
+}
+
+#[test]
 fn another_kind_or_namespace_of_the_name_is_asked_about() {
     let found = |text: String| strays(&manifests(&text).unwrap()).remove(0);
     assert!(
