@@ -2,12 +2,13 @@
 //!
 //! The connections are opened anew, because a cancelled check may have left its own in the middle of a command. A message
 //! in a consumer's hands may still take effect, so removing goes on until there was nothing left to remove for a while.
+//! What fails stops nothing else: it is said at the end, when everything else is gone.
 
 use crate::broker::{BrokerError, Lever};
 use crate::env::{Env, Subject};
 use crate::schedule::Side;
-use crate::store::{Effect, Store};
-use preflight_core::{CannotTell, journal};
+use crate::store::{Effect, Removed, Store};
+use preflight_core::{CannotTell, Reason, journal};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,6 +25,9 @@ pub(crate) const IN_THE_AIR: Duration = Duration::from_millis(1_000);
 /// The time between two looks.
 const ROUND_PAUSE: Duration = Duration::from_millis(100);
 
+/// About how long the text of all that failed may become.
+const PROBLEM_BYTES_MAX: usize = 2_000;
+
 /// How long `cleanup` may take for one key.
 const CLEANUP_LIMIT: Duration = Duration::from_secs(20);
 
@@ -37,7 +41,19 @@ pub(crate) struct Left {
     /// Effects for which no removal is configured.
     pub(crate) kept: Vec<String>,
     /// Why it is not certain that all is gone.
-    pub(crate) problem: Option<String>,
+    pub(crate) problem: Option<CannotTell>,
+}
+
+impl Left {
+    /// Adds a reason to those that are known, under the first one's code. The same one, seen again, is no other.
+    fn add(&mut self, problem: impl Into<CannotTell>) {
+        let problem = problem.into();
+        match &mut self.problem {
+            None => self.problem = Some(problem),
+            Some(known) if known.detail.contains(&problem.detail) || known.detail.len() > PROBLEM_BYTES_MAX => {}
+            Some(known) => known.detail = format!("{}; {}", known.detail, problem.detail),
+        }
+    }
 }
 
 /// Removes what one entry of a journal says was created.
@@ -65,7 +81,7 @@ pub async fn remove(entry: &journal::Entry, env: &Env) -> Result<(), CannotTell>
         env.subjects().into_iter().find(|subject| subject.consumer.name == entry.target).ok_or_else(missing)?;
     let left = take_away(&subject, std::slice::from_ref(&entry.name), IN_THE_AIR, CLEANUP_LIMIT).await;
     if let Some(problem) = left.problem {
-        return Err(CannotTell::insufficient(problem));
+        return Err(problem);
     }
     if !left.kept.is_empty() {
         let kept = left.kept.join(", ");
@@ -89,76 +105,89 @@ pub(crate) async fn take_away(subject: &Subject, keys: &[String], quiet: Duratio
     let kept = subject.consumer.effects.iter().filter(|effect| !effect.is_removed()).map(shown).collect();
     let mut left = Left { kept, ..Left::default() };
     let removing = async {
-        let mut lever = subject.consumer.broker.open(&subject.env).await.map_err(|error| error.to_string())?;
-        if quiet > LANDED {
-            // Without it nobody tells what consumers hold, and the quiet time has to do.
-            drop(lever.prepare().await);
-        }
-        let followed = lever.follow_dead_letters().await;
+        let lever = match subject.consumer.broker.open(&subject.env).await {
+            Ok(mut lever) => {
+                if quiet > LANDED {
+                    // Without it nobody tells what consumers hold, and the quiet time has to do.
+                    drop(lever.prepare().await);
+                }
+                lever.follow_dead_letters().await.unwrap_or_else(|error| left.add(error));
+                Some(lever)
+            }
+            Err(error) => {
+                left.add(error);
+                None
+            }
+        };
         let mut stores = Vec::new();
         for effect in &subject.consumer.effects {
-            stores.push(effect.open(&subject.env).await.map_err(|error| error.to_string())?);
+            match effect.open(&subject.env).await {
+                Ok(store) => stores.push(store),
+                Err(error) => left.add(error),
+            }
         }
-        until_clean(lever.as_ref(), &mut stores, keys, quiet, &mut left).await?;
-        // Said at the end, so that everything else is gone then.
-        followed.map_err(|error| error.to_string())
+        until_clean(lever.as_deref(), &mut stores, keys, quiet, &mut left).await;
     };
-    left.problem = match tokio::time::timeout(limit, removing).await {
-        Ok(Ok(())) => None,
-        Ok(Err(problem)) => Some(problem),
-        Err(_) => Some(format!("not everything was gone within {} ms", limit.as_millis())),
-    };
+    if tokio::time::timeout(limit, removing).await.is_err() {
+        left.add(CannotTell::new(Reason::Timeout, format!("not everything was gone within {} ms", limit.as_millis())));
+    }
     left
 }
 
 #[expect(clippy::disallowed_methods, reason = "removing goes on after the scope was cancelled")]
 async fn until_clean(
-    lever: &dyn Lever,
+    lever: Option<&dyn Lever>,
     stores: &mut [Box<dyn Store>],
     keys: &[String],
     quiet: Duration,
     left: &mut Left,
-) -> Result<(), String> {
+) {
     let mut found = Instant::now();
     let mut others: BTreeMap<&str, u64> = BTreeMap::new();
     loop {
-        let withdrawn = withdraw(lever, keys, &mut others).await.map_err(|error| error.to_string())?;
-        let mut removed = 0;
+        let before = left.withdrawn + left.removed;
+        let mut held = false;
+        if let Some(lever) = lever {
+            for place in lever.places() {
+                match withdraw(lever, place, keys, &mut others).await {
+                    Ok(own) => left.withdrawn += own,
+                    Err(error) => left.add(error),
+                }
+            }
+            let known = Side::BOTH.len();
+            let of_others: u64 = lever.places().iter().take(known).filter_map(|place| others.get(place)).sum();
+            // Who cannot tell is not asked again: the quiet time has to do then.
+            held = lever.unfinished().await.ok().flatten().is_some_and(|messages| messages > of_others);
+        }
         for store in &mut *stores {
             for key in keys {
-                removed += store.remove(key).await.map_err(|error| error.to_string())?;
+                let Removed { count, problems } = store.remove(key).await;
+                left.removed += count;
+                problems.into_iter().for_each(|error| left.add(error));
             }
         }
-        let known = Side::BOTH.len();
-        let of_others: u64 = lever.places().iter().take(known).filter_map(|place| others.get(place)).sum();
-        // Who cannot tell is not asked again: the quiet time has to do then.
-        let held = lever.unfinished().await.ok().flatten().is_some_and(|messages| messages > of_others);
-        left.withdrawn += withdrawn;
-        left.removed += removed;
-        if held || withdrawn + removed > 0 {
+        if held || left.withdrawn + left.removed > before {
             found = Instant::now();
         } else if found.elapsed() >= quiet {
-            return Ok(());
+            return;
         }
         tokio::time::sleep(ROUND_PAUSE).await;
     }
 }
 
-/// Takes back own messages wherever there are more than those that were found to be of others.
+/// Takes back own messages from a place where there are more than those that were found to be of others.
 async fn withdraw<'a>(
     lever: &'a dyn Lever,
+    place: &'a str,
     keys: &[String],
     others: &mut BTreeMap<&'a str, u64>,
 ) -> Result<u64, BrokerError> {
-    let mut own = 0;
-    for place in lever.places() {
-        if lever.waiting(place).await? > others.get(place).copied().unwrap_or(0) {
-            let found = lever.withdraw(place, keys).await?;
-            own += found.own;
-            others.insert(place, found.others);
-        }
+    if lever.waiting(place).await? <= others.get(place).copied().unwrap_or(0) {
+        return Ok(0);
     }
-    Ok(own)
+    let found = lever.withdraw(place, keys).await?;
+    others.insert(place, found.others);
+    Ok(found.own)
 }
 
 fn shown(effect: &Effect) -> String {

@@ -62,7 +62,8 @@ fn with_left(mut error: CannotTell, left: &Left) -> CannotTell {
     if let Some(problem) = &left.problem {
         let _ = write!(
             error.detail,
-            "; what the test messages left may still be there: {problem}; run `eks-preflight cleanup`"
+            "; what the test messages left may still be there: {}; run `eks-preflight cleanup`",
+            problem.detail
         );
     }
     error
@@ -73,10 +74,11 @@ fn with_left(mut error: CannotTell, left: &Left) -> CannotTell {
 pub(crate) fn settled(findings: Vec<Finding>, left: &Left) -> Result<Vec<Finding>, CannotTell> {
     match &left.problem {
         Some(problem) if findings.iter().all(|finding| finding.met) => Err(CannotTell::new(
-            Reason::ControlFailed,
+            problem.reason,
             format!(
-                "the consumer did what it should, and what the test messages left could not be removed: {problem}; correct \
-                 `cleanup` and run `eks-preflight cleanup`"
+                "the consumer did what it should, and what the test messages left could not be removed: {}; correct \
+                 `cleanup` and run `eks-preflight cleanup`",
+                problem.detail
             ),
         )),
         _ => Ok(findings),
@@ -91,7 +93,7 @@ pub(crate) fn removal_evidence(finding: Finding, subject: &Subject, left: &Left)
         let _ = write!(text, "; no `cleanup` is configured for {}, so the effects stay there", left.kept.join(", "));
     }
     if let Some(problem) = &left.problem {
-        let _ = write!(text, "; NOT everything is gone: {problem}; run `eks-preflight cleanup`");
+        let _ = write!(text, "; NOT everything is gone: {}; run `eks-preflight cleanup`", problem.detail);
     }
     finding.with(Evidence::new("cleanup", name, text))
 }
@@ -323,10 +325,10 @@ mod tests {
     #[test]
     fn what_could_not_be_removed_is_no_pass_and_does_not_hide_a_fail() {
         let gone = Left::default();
-        let stays = Left { problem: Some("orders-db: no such table".to_owned()), ..Left::default() };
+        let stays = Left { problem: Some(CannotTell::prerequisite("orders-db: no such table")), ..Left::default() };
         assert!(settled(vec![Finding::met("one row", "one row")], &gone).is_ok());
         let open = settled(vec![Finding::met("one row", "one row")], &stays).unwrap_err();
-        assert!(open.reason == Reason::ControlFailed && open.detail.contains("no such table"), "{open}");
+        assert!(open.reason == Reason::PrerequisiteFailed && open.detail.contains("no such table"), "{open}");
         assert!(settled(vec![Finding::unmet("two rows", "one row")], &stays).is_ok());
     }
 }

@@ -6,4 +6,4 @@ pub mod mysql;
 pub mod probe;
 pub mod redis;
 
-pub use probe::{Effect, Store, StoreError};
+pub use probe::{Effect, Removed, Store, StoreError};

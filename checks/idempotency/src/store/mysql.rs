@@ -4,14 +4,14 @@
 //! own.
 
 use super::probe::ROWS_MAX;
-use super::{Store, StoreError};
+use super::{Removed, Store, StoreError};
 use crate::effects::{Part, Row};
 use crate::env::{Endpoint, Tls};
 use crate::template::{Query, Removal};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, OptsBuilder, Params, SslOpts, Value, params};
+use mysql_async::{Conn, DriverError, OptsBuilder, Params, SslOpts, Value, params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,16 +69,22 @@ impl Mysql {
 }
 
 fn store_error(store: &str, statement: &str, error: mysql_async::Error) -> StoreError {
-    let store = store.to_owned();
+    let (store, statement) = (store.to_owned(), statement.to_owned());
     match error {
         mysql_async::Error::Server(answer) => {
             let detail = format!("{} (error {})", answer.message, answer.code);
             match answer.code {
-                1044 | 1045 | 1142 | 1143 | 1227 | 1698 | 3118 => StoreError::Refused { store, detail },
+                1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698 | 3118 => {
+                    StoreError::Refused { store, statement, detail }
+                }
                 1040 | 1203 | 1129 => StoreError::Unreachable { store, detail },
-                _ => StoreError::Statement { store, statement: statement.to_owned(), detail },
+                _ => StoreError::Statement { store, statement, detail },
             }
         }
+        // The driver refuses it before it is sent.
+        mysql_async::Error::Driver(
+            DriverError::Params(_) | DriverError::MixedParams | DriverError::StmtParamsMismatch { .. },
+        ) => StoreError::Statement { store, statement, detail: error.to_string() },
         other => StoreError::Unreachable { store, detail: other.to_string() },
     }
 }
@@ -134,14 +140,14 @@ impl MysqlStore {
         Ok(vec![Part::canonical(&self.settings.name(), rows, key)])
     }
 
-    async fn delete(&mut self, key: &str) -> Result<u64, StoreError> {
-        let mut removed = 0;
+    async fn delete(&mut self, key: &str) -> Removed {
+        let mut removed = Removed::default();
         for statement in &self.settings.cleanup {
             let done = self.conn.exec_drop(statement.as_str(), bound(key)).await;
-            done.map_err(|error| store_error(&self.settings.endpoint, statement.as_str(), error))?;
-            removed += self.conn.affected_rows();
+            let done = done.map(|()| self.conn.affected_rows());
+            removed.add(done.map_err(|error| store_error(&self.settings.endpoint, statement.as_str(), error)));
         }
-        Ok(removed)
+        removed
     }
 }
 
@@ -150,7 +156,7 @@ impl Store for MysqlStore {
         Box::pin(self.rows(key))
     }
 
-    fn remove<'a>(&'a mut self, key: &'a str) -> BoxFuture<'a, Result<u64, StoreError>> {
+    fn remove<'a>(&'a mut self, key: &'a str) -> BoxFuture<'a, Removed> {
         Box::pin(self.delete(key))
     }
 }
@@ -177,5 +183,9 @@ mod tests {
         assert!(matches!(answer(1045), StoreError::Refused { .. }));
         assert!(matches!(answer(1146), StoreError::Statement { .. }));
         assert!(matches!(answer(1040), StoreError::Unreachable { .. }));
+        let said = answer(1142).to_string();
+        assert_eq!(said, "db refused `SELECT 1`: m (error 1142)");
+        let mixed = store_error("db", "SELECT ?, :key", DriverError::MixedParams.into());
+        assert!(matches!(mixed, StoreError::Statement { .. }), "{mixed}");
     }
 }

@@ -20,8 +20,26 @@ pub trait Store: Send + Sync {
     /// What is there for a key: always the same number of parts, in the same order.
     fn read<'a>(&'a mut self, key: &'a str) -> BoxFuture<'a, Result<Vec<Part>, StoreError>>;
 
-    /// Removes what is there for a key. Says how many rows or keys it removed; zero means that nothing was left.
-    fn remove<'a>(&'a mut self, key: &'a str) -> BoxFuture<'a, Result<u64, StoreError>>;
+    /// Removes what is there for a key: all that can be, whatever of it fails.
+    fn remove<'a>(&'a mut self, key: &'a str) -> BoxFuture<'a, Removed>;
+}
+
+/// What became of a removal.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// How many rows or keys are gone; zero without a problem means that nothing was left.
+    pub count: u64,
+    /// What failed.
+    pub problems: Vec<StoreError>,
+}
+
+impl Removed {
+    pub(super) fn add(&mut self, done: Result<u64, StoreError>) {
+        match done {
+            Ok(count) => self.count += count,
+            Err(problem) => self.problems.push(problem),
+        }
+    }
 }
 
 /// Why a store did not answer.
@@ -39,10 +57,12 @@ pub enum StoreError {
         detail: String,
     },
     /// It refuses the account or the right.
-    #[error("{store} refused: {detail}")]
+    #[error("{store} refused `{statement}`: {detail}")]
     Refused {
         /// The endpoint.
         store: String,
+        /// The statement or key as configured.
+        statement: String,
         /// The server's answer.
         detail: String,
     },

@@ -5,7 +5,7 @@
 //! with SCAN, which walks the whole keyspace.
 
 use super::probe::{CONNECT_LIMIT, ROWS_MAX};
-use super::{Store, StoreError};
+use super::{Removed, Store, StoreError};
 use crate::effects::{Part, Row};
 use crate::env::{Endpoint, Tls};
 use crate::template::Template;
@@ -85,14 +85,16 @@ async fn client(endpoint: &Endpoint) -> RedisResult<Client> {
 }
 
 fn store_error(store: &str, statement: &str, error: &RedisError) -> StoreError {
-    let (store, detail) = (store.to_owned(), error.to_string());
+    let (store, statement, detail) = (store.to_owned(), statement.to_owned(), error.to_string());
     match error.kind() {
         ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
-            StoreError::Refused { store, detail }
+            StoreError::Refused { store, statement, detail }
         }
         ErrorKind::Io => StoreError::Unreachable { store, detail },
-        _ if matches!(error.code(), Some("NOPERM" | "NOAUTH" | "WRONGPASS")) => StoreError::Refused { store, detail },
-        _ => StoreError::Statement { store, statement: statement.to_owned(), detail },
+        _ if matches!(error.code(), Some("NOPERM" | "NOAUTH" | "WRONGPASS")) => {
+            StoreError::Refused { store, statement, detail }
+        }
+        _ => StoreError::Statement { store, statement, detail },
     }
 }
 
@@ -204,19 +206,23 @@ impl RedisStore {
         Ok(parts)
     }
 
-    async fn delete(&mut self, key: &str) -> Result<u64, StoreError> {
+    async fn delete(&mut self, key: &str) -> Removed {
         let store = self.settings.endpoint.clone();
-        let mut removed = 0;
+        let mut removed = Removed::default();
         let templates = [self.settings.keys.clone(), self.settings.cleanup.clone()].concat();
         for template in templates {
-            let error = |error| store_error(&store, template.as_str(), &error);
-            for name in self.keys(&template, key).await.map_err(error)? {
-                let deleted: u64 =
-                    redis::cmd("DEL").arg(name).query_async(&mut self.connection).await.map_err(error)?;
-                removed += deleted;
+            let error = |error| store_error(&store, &format!("DEL {template}"), &error);
+            match self.keys(&template, key).await {
+                Ok(names) => {
+                    for name in names {
+                        let done = redis::cmd("DEL").arg(name).query_async(&mut self.connection).await;
+                        removed.add(done.map_err(error));
+                    }
+                }
+                Err(failed) => removed.add(Err(error(failed))),
             }
         }
-        Ok(removed)
+        removed
     }
 }
 
@@ -225,7 +231,7 @@ impl Store for RedisStore {
         Box::pin(self.parts(key))
     }
 
-    fn remove<'a>(&'a mut self, key: &'a str) -> BoxFuture<'a, Result<u64, StoreError>> {
+    fn remove<'a>(&'a mut self, key: &'a str) -> BoxFuture<'a, Removed> {
         Box::pin(self.delete(key))
     }
 }

@@ -166,6 +166,28 @@ async fn a_table_that_is_not_there_is_a_missing_prerequisite() {
 }
 
 #[tokio::test]
+async fn a_removal_that_fails_stops_no_other_one_and_says_what_was_attempted() {
+    let mut bench = Bench::rabbitmq().await;
+    let own = bench.settings["effects"][0]["mysql"]["cleanup"].as_array().unwrap().clone();
+    let broken = [
+        (json!("DELETE FROM nothing WHERE order_id = :key"), Reason::PrerequisiteFailed, "nothing"),
+        (json!("DELETE FROM mysql.user WHERE User = :key"), Reason::Forbidden, "denied"),
+        (json!("DELETE FROM payments WHERE order_id = :key AND"), Reason::PrerequisiteFailed, "syntax"),
+    ];
+    let _consumers = bench.consumers("correct").await;
+    for (statement, reason, answered) in broken {
+        let all = [vec![statement.clone()], own.clone()].concat();
+        bench.settings["effects"][0]["mysql"]["cleanup"] = json!(all);
+        let judged = bench.judge(HARMLESS).await;
+        judged.assert_cannot_tell(reason, statement.as_str().unwrap());
+        let said = &judged.result.observed;
+        assert!(said.contains("orders-db") && said.contains(answered), "{said}");
+        assert!(!said.contains("cannot be reached") && !judged.journal.open().is_empty(), "{said}");
+        bench.assert_nothing_left().await;
+    }
+}
+
+#[tokio::test]
 async fn without_the_management_api_nobody_knows_what_a_consumer_holds() {
     let mut bench = Bench::rabbitmq().await;
     bench.endpoint("rabbit").management = None;
