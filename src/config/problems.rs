@@ -48,6 +48,13 @@ pub(super) fn problems(config: &Config, document: &Node, now: Timestamp) -> Prob
     }
     for (index, waiver) in config.waivers.iter().enumerate() {
         of_waiver(index, waiver, &ids, now, &mut problems);
+        let of_the_same = |one: &Waiver| (&one.check, &one.subject) == (&waiver.check, &waiver.subject);
+        if let Some(first) = config.waivers[..index].iter().position(of_the_same) {
+            let (line, column) = document.nearest(&format!("waivers[{first}]")).at;
+            let Waiver { check, subject, .. } = waiver;
+            let text = format!("{check} of `{subject}` is waived at {line}:{column} already; keep one of the two");
+            problems.push((format!("waivers[{index}].subject"), text));
+        }
     }
     problems
 }

@@ -131,6 +131,43 @@ fn a_secret_that_is_written_down_is_a_warning_and_does_not_show_in_the_digest() 
 }
 
 #[test]
+fn one_item_is_waived_once() {
+    let waiver = |subject: &str, reason: &str| {
+        format!(
+            "  - {{check: connections.path-admits, subject: {subject}, owner: ada, reason: {reason}, expires: \
+             2026-12-01T00:00:00Z}}\n"
+        )
+    };
+    let two =
+        |subject: &str| mistakes(&format!("environment: lab\nwaivers:\n{}{}", waiver("db", "a"), waiver(subject, "b")));
+    assert_eq!(two("cache"), "no mistake");
+    let found = two("db");
+    let text = "waivers[1].subject: connections.path-admits of `db` is waived at 3:5 already; keep one of the two";
+    assert!(found.contains(":4:") && found.contains(text), "{found}");
+}
+
+#[test]
+fn a_removal_that_reaches_further_than_the_key_is_refused_where_it_stands() {
+    let with = |statement: &str| {
+        mistakes(&format!(
+            "environment: lab\nendpoints: [{{name: db, engine: mysql, address: h}}]\nidempotency:\n  consumers:\n    - name: a\n      \
+             broker: {{sqs: {{queues: {{ecs: 'http://h/1/a', eks: 'http://h/1/b'}}}}}}\n      message: {{body: '{{key}}'}}\n      \
+             effects:\n        - mysql:\n            endpoint: db\n            query: SELECT a FROM t WHERE id = :key\n            \
+             cleanup:\n              - {statement}\n"
+        ))
+    };
+    assert_eq!(with("DELETE FROM t WHERE id = :key"), "no mistake");
+    for (statement, expected) in [
+        ("DELETE FROM t WHERE id = :key OR 1=1", "must not contain OR"),
+        ("DELETE FROM t WHERE id = 1 /* :key */", "must not contain a comment"),
+        ("UPDATE t SET id = :key", "must compare a column with `:key`"),
+    ] {
+        let found = with(statement);
+        assert!(found.contains("preflight.yaml:13:") && found.contains(expected), "{found}");
+    }
+}
+
+#[test]
 fn a_waiver_needs_a_check_an_owner_and_a_future() {
     let waiver = |check: &str, owner: &str, expires: &str| {
         mistakes(&format!(

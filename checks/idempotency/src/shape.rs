@@ -27,6 +27,9 @@ const FOLDING: [&str; 17] = [
     "VAR_POP",
 ];
 
+/// Words of a condition that are no columns.
+const SAYING: [&str; 7] = ["LIKE", "IN", "CONCAT", "ORDER", "BY", "LIMIT", "SELECT"];
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     /// A bare word, in capitals.
@@ -76,6 +79,45 @@ pub(crate) fn check(query: &str) -> Result<(), TemplateError> {
     }
     arms.push(rest);
     arms.into_iter().try_for_each(|arm| check_arm(query, arm))
+}
+
+/// Refuses every statement that may remove what has another key: one of its conditions, which AND joins, must compare a
+/// column with the key.
+pub(crate) fn check_removal(statement: &str) -> Result<(), TemplateError> {
+    let tokens = tokens(statement);
+    let reaches = ["OR", "XOR"].into_iter().find(|word| tokens.iter().any(|token| token.is(word)));
+    let bars = tokens.windows(2).any(|pair| pair.iter().all(|token| token.is_symbol('|'))).then_some("`||`");
+    if let Some(found) = reaches.or(bars) {
+        return Err(TemplateError::Reaches(found));
+    }
+    let from = at_top(&tokens, |token| token.is("WHERE")).next().map_or(tokens.len(), |at| at + 1);
+    let conditions = &tokens[from..];
+    let mut start = 0;
+    for end in at_top(conditions, |token| token.is("AND")).chain([conditions.len()]) {
+        if compares_with_key(&conditions[start..end]) {
+            return Ok(());
+        }
+        start = end + 1;
+    }
+    Err(TemplateError::NotCompared)
+}
+
+/// Whether a condition says that a column is the key or is made with it.
+fn compares_with_key(condition: &[Token]) -> bool {
+    let is_key = |at: usize| {
+        let sign = at.checked_sub(1).and_then(|before| condition.get(before));
+        condition[at].is("KEY") && sign.is_some_and(|token| token.is_symbol(':'))
+    };
+    let names_key = (0..condition.len()).any(is_key);
+    let is_column =
+        |at: usize| condition[at].is_name() && !is_key(at) && !SAYING.iter().any(|word| condition[at].is(word));
+    let has_column = (0..condition.len()).any(is_column);
+    let compares =
+        condition.iter().any(|token| token.is_symbol('=') || ["LIKE", "IN"].iter().any(|word| token.is(word)));
+    let is_turned = condition.iter().any(|token| {
+        ["NOT", "IS"].iter().any(|word| token.is(word)) || ['<', '>', '!'].iter().any(|sign| token.is_symbol(*sign))
+    });
+    names_key && has_column && compares && !is_turned
 }
 
 fn check_arm(query: &str, arm: &[Token]) -> Result<(), TemplateError> {
@@ -278,6 +320,37 @@ mod tests {
             counted("SELECT COUNT(*) FROM t WHERE k = :key UNION ALL SELECT a FROM u WHERE k = :key GROUP BY a"),
             Some(TemplateError::NotCounted("GROUP"))
         );
+    }
+
+    #[test]
+    fn a_removal_compares_a_column_with_the_key_and_reaches_no_further() {
+        for statement in [
+            "DELETE FROM t WHERE k = :key",
+            "delete from `or` where :key = k and `or` = 1",
+            "UPDATE t SET a = NULL WHERE b IS NOT NULL AND k LIKE CONCAT('% OR ', :key) ORDER BY k LIMIT 5",
+            "DELETE t FROM t JOIN u ON u.id = t.u WHERE u.k IN (:key)",
+        ] {
+            assert_eq!(check_removal(statement), Ok(()), "{statement}");
+        }
+        for (statement, found) in [
+            ("DELETE FROM t WHERE k = :key OR 1=1", "OR"),
+            ("DELETE FROM t WHERE (`k`=:key)or(1)", "OR"),
+            ("DELETE FROM t WHERE k = :key XOR 1", "XOR"),
+            ("DELETE FROM t WHERE k = :key || 1", "`||`"),
+        ] {
+            assert_eq!(check_removal(statement), Err(TemplateError::Reaches(found)), "{statement}");
+        }
+        for statement in [
+            "DELETE FROM t",
+            "UPDATE t SET k = :key",
+            "DELETE FROM t WHERE :key = :key",
+            "DELETE FROM t WHERE k <> :key",
+            "DELETE FROM t WHERE NOT k = :key",
+            "DELETE FROM t WHERE :key IS NOT NULL AND k = 1",
+            "DELETE FROM t WHERE :key LIKE '%'",
+        ] {
+            assert_eq!(check_removal(statement), Err(TemplateError::NotCompared), "{statement}");
+        }
     }
 
     #[test]

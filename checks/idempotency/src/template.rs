@@ -37,6 +37,17 @@ pub enum TemplateError {
     /// Only taking away is expected here.
     #[error("the statement must begin with DELETE or UPDATE, not with `{0}`")]
     NotARemoval(String),
+    /// What stands in it may look like a part of the statement and is none.
+    #[error("a statement must not contain a comment (`--`, `#`, `/*`)")]
+    Comment,
+    /// It touches more than the key's rows.
+    #[error(
+        "a statement that removes must not contain {0}, which may reach the rows of others: write one statement for each condition"
+    )]
+    Reaches(&'static str),
+    /// Without it the statement touches rows of others, wherever else the parameter stands.
+    #[error("the statement must compare a column with `:key`, alone or joined by AND: `WHERE order_id = :key`")]
+    NotCompared,
     /// The query would show one row where there are two.
     #[error("the query must not contain {0}: it hides a second effect behind the first")]
     HidesDuplicates(&'static str),
@@ -135,7 +146,14 @@ impl TryFrom<String> for Removal {
         if !["delete", "update"].iter().any(|known| first.eq_ignore_ascii_case(known)) {
             return Err(TemplateError::NotARemoval(first.to_owned()));
         }
-        if binds_key(&text) { Ok(Self(text)) } else { Err(TemplateError::ParameterMissing) }
+        if !binds_key(&text) {
+            return Err(TemplateError::ParameterMissing);
+        }
+        if ["--", "#", "/*"].iter().any(|sign| unquoted(&text).contains(sign)) {
+            return Err(TemplateError::Comment);
+        }
+        shape::check_removal(&text)?;
+        Ok(Self(text))
     }
 }
 
@@ -222,7 +240,7 @@ schema!(
     "Removal",
     r"^\s*([Dd][Ee][Ll][Ee][Tt][Ee]|[Uu][Pp][Dd][Aa][Tt][Ee])\b[\s\S]*:key\b",
     "DELETE FROM payments WHERE order_id = :key",
-    "A DELETE or UPDATE in which `:key` is bound to the business key."
+    "A DELETE or UPDATE in which `:key` is bound to the business key. Its WHERE compares a column with `:key`, alone or joined with other conditions by AND. OR, XOR, `||` and comments are refused: write one statement for each condition."
 );
 
 #[cfg(test)]
@@ -264,6 +282,10 @@ mod tests {
         assert!(removal("DELETE FROM t WHERE k = :key").is_ok());
         assert_eq!(removal("DELETE FROM t"), Err(TemplateError::ParameterMissing));
         assert_eq!(removal("TRUNCATE t"), Err(TemplateError::NotARemoval("TRUNCATE".to_owned())));
+        for comment in ["-- :key", "# :key", "/* :key */"] {
+            assert_eq!(removal(&format!("DELETE FROM t WHERE k = 1 {comment}")), Err(TemplateError::Comment));
+        }
+        assert!(removal("DELETE FROM t WHERE k = :key AND note <> '#1 -- /*'").is_ok());
     }
 
     #[test]

@@ -343,7 +343,8 @@ pub(crate) fn payments() -> Value {
         "query": "SELECT id, amount, side, created_at FROM payments WHERE order_id = :key",
         "cleanup": [
             "DELETE FROM payments WHERE order_id = :key",
-            "DELETE FROM inbox WHERE message_key = :key OR message_key LIKE CONCAT('%/', :key)",
+            "DELETE FROM inbox WHERE message_key = :key",
+            "DELETE FROM inbox WHERE message_key LIKE CONCAT('%/', :key)",
         ],
     } })
 }
