@@ -95,6 +95,11 @@ impl Names {
         self.any(value, port_beside, |port, found| found == Some(port))
     }
 
+    /// Whether a value names the host, with any port.
+    pub(crate) fn have_a_host_in(&self, value: &str) -> bool {
+        self.any(value, || None, |_, _| true)
+    }
+
     /// Whether a value names the host and no port anywhere, and the usual one is not the endpoint's.
     pub(crate) fn may_be_in(&self, value: &str, port_beside: impl Fn() -> Option<u16>) -> bool {
         self.any(value, port_beside, |port, found| found.is_none() && port != self.default_port)

@@ -4,7 +4,7 @@ use crate::address::Names;
 use crate::headroom::{Contributor, Instances, Side};
 use crate::pools::{self, Pool, Reference};
 use crate::processes::processes;
-use crate::server::{Server, is_of_another_kind, mentions, port_beside, sibling};
+use crate::server::{Server, port_beside, sibling};
 use crate::settings::{Endpoint, Use};
 use crate::unseen::{self, Unread};
 use crate::variables::{Variable, plain_words};
@@ -242,10 +242,9 @@ impl Share<'_> {
         let is_it = |variable: &&Variable| {
             let beside = || port_beside(variable, &all);
             let is_named = |names: &Names| variable.value.as_ref().is_some_and(|value| names.may_be_in(value, beside));
-            let is_rival = |rival: &Names| mentions(engine, rival, variable, &all);
-            !is_of_another_kind(engine, variable)
+            !self.server.is_of_another_kind(engine, variable)
                 && self.server.names.iter().any(is_named)
-                && !self.server.rivals.iter().any(is_rival)
+                && !self.server.is_rival(variable, &all)
         };
         let Variable { name, at, .. } = all.iter().find(is_it)?;
         let fix = "add the port, the host to `aliases`, or say with `uses` what it connects to";
@@ -622,7 +621,7 @@ mod tests {
         assert_eq!(with("QUERY_CACHE_URL", "jdbc:mysql://db.internal/shop").contributors.len(), 1);
         unseen(&with("QUERY_CACHE_URL", "redis://db.internal/0"), &["orders (eks)"]);
         unseen(&with("DB_CACHE_URL", "redis://db.internal/0"), &["orders (eks)"]);
-        unseen(&with("QUERY_CACHE_HOST", "db.internal"), &["orders (eks)"]);
+        assert_eq!(with("QUERY_CACHE_HOST", "db.internal").contributors.len(), 1, "so does a host that is configured");
     }
 
     #[test]
@@ -686,7 +685,10 @@ mod tests {
         let db = [endpoint("db", "mysql", "db.internal:3307"), endpoint("other", "mysql", "both.internal:3308")];
         let host = |name, value| [deployed("orders", Side::Eks, &[(name, Some(value))])];
         assert!(seen(&db, &host("DB_HOST", "db.internal")).unclear[0].contains("without a port"));
-        unseen(&seen(&db, &host("REDIS_HOST", "db.internal")), &["orders (eks)"]);
+        assert!(seen(&db, &host("REDIS_HOST", "db.internal")).unclear[0].contains("without a port"));
+        let [one, _] = db;
+        let both = [one, endpoint("cache", "redis", "db.internal")];
+        unseen(&seen(&both, &host("REDIS_HOST", "db.internal")), &["orders (eks)"]);
         let usual = [endpoint("a", "mysql", "db.internal:3307"), endpoint("b", "mysql", "db.internal")];
         unseen(&seen(&usual, &host("DB_HOST", "db.internal")), &["orders (eks)"]);
     }
@@ -695,11 +697,41 @@ mod tests {
     fn two_kinds_of_servers_on_one_host_are_told_apart() {
         let variables = [("DB_HOST", Some("shared")), ("REDIS_HOST", Some("shared"))];
         let orders = [deployed("orders", Side::Eks, &variables)];
-        for (engine, pool) in [("mysql", 10), ("redis", 8)] {
-            let server = [endpoint("one", engine, "shared")];
-            let pools: Vec<u64> = seen(&server, &orders).contributors.iter().map(|one| one.pool).collect();
+        let [db, cache] =
+            [("mysql", 10), ("redis", 8)].map(|(engine, pool)| (endpoint(engine, engine, "shared"), pool));
+        for servers in [[db.clone(), cache.clone()], [cache, db]] {
+            let pool = servers[0].1;
+            let servers = servers.map(|(server, _)| server);
+            let pools: Vec<u64> = seen(&servers, &orders).contributors.iter().map(|one| one.pool).collect();
             assert_eq!(pools, [pool]);
         }
+    }
+
+    #[test]
+    fn a_configured_host_tells_more_than_the_name_of_the_variable() {
+        let servers = [endpoint("db", "mysql", "db.internal"), endpoint("cache", "redis", "cache.internal")];
+        let orders = [deployed("orders", Side::Eks, &[("CACHE_HOST", Some("db.internal"))])];
+        assert_eq!(seen(&servers, &orders).contributors.len(), 1);
+        let by_scheme = [deployed("orders", Side::Eks, &[("CACHE_URL", Some("redis://db.internal"))])];
+        unseen(&seen(&servers, &by_scheme), &["orders (eks)"]);
+    }
+
+    #[test]
+    fn two_addresses_of_one_source_are_two() {
+        let db =
+            [Endpoint { aliases: vec!["reader.internal:3306".to_owned()], ..endpoint("db", "mysql", "db.internal") }];
+        let count = |one: (&str, &str), two: (&str, &str)| {
+            let variables = [(one.0, Some(one.1)), (two.0, Some(two.1))];
+            seen(&db, &[deployed("orders", Side::Eks, &variables)]).contributors.len()
+        };
+        let (url, uri) = (("DB_URL", "jdbc:mysql://db.internal/a"), ("DB_URI", "jdbc:mysql://db.internal/b"));
+        assert_eq!(count(url, uri), 2);
+        assert_eq!(count(("DB_HOST", "db.internal"), ("DB_SERVER", "reader.internal:3306")), 2);
+        // The same once more, an argument in the place of a variable, and a part of a URL.
+        assert_eq!(count(url, ("DB_URI", url.1)), 1);
+        assert_eq!(count(url, ("db.url", uri.1)), 1);
+        assert_eq!(count(url, ("DB_HOST", "reader.internal")), 1);
+        assert_eq!(count(("DB_HOST", "db.internal"), ("DB_ADDRESS", "db.internal:3306")), 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How many connections one process opens to an endpoint, as far as its settings tell.
 
+use crate::address::Address;
 use crate::settings::Engine;
 use crate::variables::{Variable, normalised};
 
@@ -153,9 +154,20 @@ pub(crate) fn data_sources(references: Vec<Reference<'_>>) -> Vec<Reference<'_>>
         let is_address = *source != normalised(&variable.name);
         is_address && has_telling_name(source) && !urls.iter().any(|url| stem(url) == stem(source))
     };
+    // Under one name there may be two addresses: variables with names of their own that lead elsewhere.
+    let is_another = |one: &Reference<'_>, two: &Reference<'_>| {
+        let [first, second] = [one, two].map(|one| one.variable.value.as_deref().unwrap_or_default());
+        let host = |text| Address::parse(text, 0).map(|address| address.host);
+        let leads_elsewhere = match (is_url(one), is_url(two)) {
+            (true, true) => first != second,
+            (false, false) => host(first).zip(host(second)).is_some_and(|(one, two)| one != two),
+            _ => false,
+        };
+        leads_elsewhere && normalised(&one.variable.name) != normalised(&two.variable.name)
+    };
     let mut kept: Vec<Reference<'_>> = vec![];
     for reference in references {
-        let is_known = kept.iter().any(|known| known.source == reference.source);
+        let is_known = kept.iter().any(|known| known.source == reference.source && !is_another(known, &reference));
         if !is_known && (urls.is_empty() || is_url(&reference) || is_its_own(&reference)) {
             kept.push(reference);
         }

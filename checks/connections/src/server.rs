@@ -19,29 +19,27 @@ pub(crate) struct Server<'a> {
     pub names: Vec<Names>,
     /// Those of other servers of the engine.
     pub rivals: Vec<Names>,
-    /// Those of every endpoint of another engine.
-    strangers: Vec<(Engine, Names)>,
+    /// Those of every endpoint.
+    all: Vec<(Engine, Names)>,
 }
 
 impl<'a> Server<'a> {
     pub(crate) fn of(endpoint: &'a Endpoint, endpoints: &'a [Endpoint]) -> Self {
         let own = Names::of(endpoint);
-        let (of_engine, strangers): (Vec<&Endpoint>, Vec<&Endpoint>) =
-            endpoints.iter().partition(|other| other.engine == endpoint.engine);
-        let (same, others): (Vec<&Endpoint>, Vec<&Endpoint>) = of_engine
-            .into_iter()
-            .partition(|other| other.name == endpoint.name || Names::of(other).share_an_address_with(&own));
+        let of_engine = endpoints.iter().filter(|other| other.engine == endpoint.engine);
+        let (same, others): (Vec<&Endpoint>, Vec<&Endpoint>) =
+            of_engine.partition(|other| other.name == endpoint.name || Names::of(other).share_an_address_with(&own));
         Self {
             endpoint,
             same: same.iter().map(|one| one.name.as_str()).collect(),
             names: same.into_iter().map(Names::of).collect(),
             rivals: others.into_iter().map(Names::of).collect(),
-            strangers: strangers.into_iter().map(|one| (one.engine, Names::of(one))).collect(),
+            all: endpoints.iter().map(|one| (one.engine, Names::of(one))).collect(),
         }
     }
 
     pub(crate) fn is_named_by(&self, variable: &Variable, variables: &[Variable]) -> bool {
-        self.names.iter().any(|names| mentions(self.endpoint.engine, names, variable, variables))
+        self.names.iter().any(|names| self.mentions(self.endpoint.engine, names, variable, variables))
     }
 
     /// The data sources of other servers: of those that are known, and by the names of their variables.
@@ -58,8 +56,8 @@ impl<'a> Server<'a> {
         variables.iter().filter(is_other).map(|variable| pools::source_of(&variable.name)).collect()
     }
 
-    fn is_rival(&self, variable: &Variable, variables: &[Variable]) -> bool {
-        self.rivals.iter().any(|rival| mentions(self.endpoint.engine, rival, variable, variables))
+    pub(crate) fn is_rival(&self, variable: &Variable, variables: &[Variable]) -> bool {
+        self.rivals.iter().any(|rival| self.mentions(self.endpoint.engine, rival, variable, variables))
     }
 
     pub(crate) fn has_rival_in(&self, container: &Container) -> bool {
@@ -77,29 +75,37 @@ impl<'a> Server<'a> {
     /// Whether a container names an endpoint of another engine.
     pub(crate) fn has_stranger_in(&self, container: &Container) -> bool {
         let variables = &container.variables;
-        self.strangers
-            .iter()
-            .any(|(engine, names)| variables.iter().any(|variable| mentions(*engine, names, variable, variables)))
+        let strangers = self.all.iter().filter(|(engine, _)| *engine != self.endpoint.engine);
+        strangers
+            .into_iter()
+            .any(|(engine, names)| variables.iter().any(|variable| self.mentions(*engine, names, variable, variables)))
     }
-}
 
-/// Whether a variable names the server.
-pub(crate) fn mentions(engine: Engine, names: &Names, variable: &Variable, variables: &[Variable]) -> bool {
-    let Some(value) = variable.value.as_ref().filter(|_| normalised(&variable.name) != NO_PROXY) else {
-        return false;
-    };
-    let beside = || port_beside(variable, variables);
-    if is_of_another_kind(engine, variable) {
-        names.are_in_with_port(value, beside)
-    } else {
-        names.are_in(value, beside)
+    /// Whether a variable names a server.
+    fn mentions(&self, engine: Engine, names: &Names, variable: &Variable, variables: &[Variable]) -> bool {
+        let Some(value) = variable.value.as_ref().filter(|_| normalised(&variable.name) != NO_PROXY) else {
+            return false;
+        };
+        let beside = || port_beside(variable, variables);
+        if self.is_of_another_kind(engine, variable) {
+            names.are_in_with_port(value, beside)
+        } else {
+            names.are_in(value, beside)
+        }
     }
-}
 
-/// Whether a variable is one of another kind of server: by the scheme in its value, or else by its name.
-pub(crate) fn is_of_another_kind(engine: Engine, variable: &Variable) -> bool {
-    let by_scheme = variable.value.as_deref().and_then(|value| is_by_scheme(engine, value));
-    by_scheme.map_or_else(|| is_of_another_engine(engine, &variable.name), |is_it| !is_it)
+    /// Whether a variable is one of another kind of server: by the scheme in its value, or else by its name. A name is
+    /// believed where a server of the kind is configured on that host: otherwise the host tells more.
+    pub(crate) fn is_of_another_kind(&self, engine: Engine, variable: &Variable) -> bool {
+        let Some(value) = variable.value.as_deref() else { return is_of_another_engine(engine, &variable.name) };
+        let has_host = |(other, names): &(Engine, Names)| {
+            *other != engine && names.have_a_host_in(value) && !is_of_another_engine(*other, &variable.name)
+        };
+        is_by_scheme(engine, value).map_or_else(
+            || is_of_another_engine(engine, &variable.name) && self.all.iter().any(has_host),
+            |is_it| !is_it,
+        )
+    }
 }
 
 /// The port of a data source, which stands in another variable.
