@@ -6,7 +6,7 @@ use crate::deliver::{Message, REPORT_KEY, frames, unzipped};
 use crate::manifest::{CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION};
 use crate::output::{complain, say};
 use anyhow::{Context, Result, bail};
-use preflight_cluster::{Client, ClusterAccess, JobRun, connect_as_kubectl, job_run, log, result_bytes};
+use preflight_cluster::{Client, ClusterAccess, JobRun, as_kubectl, connect, job_run, log, result_bytes};
 use preflight_report::{ExitCode, Report, Timestamp, read, sha256_hex};
 use std::time::Duration;
 
@@ -55,12 +55,9 @@ async fn fetched(args: &FetchArgs) -> Result<ExitCode> {
     let Some((kind, name)) = args.from.split_once('/').filter(|(_, name)| !name.is_empty()) else {
         bail!("`{}`: expected job/NAME or configmap/NAME", args.from);
     };
-    let access = ClusterAccess {
-        kubeconfig: args.kubeconfig.clone(),
-        context: args.context.clone(),
-        ..ClusterAccess::default()
-    };
-    let client = match connect_as_kubectl(&access).await {
+    let (kubeconfig, context) = (args.kubeconfig.clone(), args.context.clone());
+    let access = as_kubectl(ClusterAccess { kubeconfig, context, ..ClusterAccess::default() })?;
+    let client = match connect(&access).await {
         Ok(client) => client,
         Err(error) => return Ok(unreached(&error.to_string())),
     };

@@ -5,7 +5,7 @@ mod servers;
 use crate::cli::InitArgs;
 use crate::output::{complain, say};
 use anyhow::{Result, bail};
-use preflight_cluster::{ClusterAccess, Inventory, InventoryError, Workload, connect, load_live};
+use preflight_cluster::{ClusterAccess, Inventory, InventoryError, Workload, as_kubectl, connect, load_live};
 use preflight_report::ExitCode;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -53,15 +53,8 @@ async fn found(args: &InitArgs) -> Result<(Inventory, String)> {
         list(&mut source, "manifests", args, &args.manifests);
         return Ok((preflight_cluster::load(&args.manifests, &args.ecs, &[])?, source));
     }
-    let mut access = ClusterAccess {
-        kubeconfig: match &args.kubeconfig {
-            Some(path) => Some(path.clone()),
-            None => kubeconfig()?,
-        },
-        context: args.context.clone(),
-        ..ClusterAccess::default()
-    };
-    access.in_cluster = access.kubeconfig.is_none();
+    let (kubeconfig, context) = (args.kubeconfig.clone(), args.context.clone());
+    let mut access = as_kubectl(ClusterAccess { kubeconfig, context, ..ClusterAccess::default() })?;
     let client = connect(&access).await.map_err(InventoryError::Unread)?;
     let own = || vec![client.default_namespace().to_owned()];
     access.namespaces = if args.namespace.is_empty() { own() } else { args.namespace.clone() };
@@ -76,18 +69,6 @@ async fn found(args: &InitArgs) -> Result<(Inventory, String)> {
     let _ = writeln!(source, "# What runs in EKS is read from there; add its name in EKS, `name`.");
     let _ = writeln!(source, "cluster: {{{}}}\n", parts.join(", "));
     Ok((inventory, source))
-}
-
-/// The kubeconfig that kubectl would take: that of the environment, or of the home folder. None is the pod's own.
-#[expect(clippy::disallowed_methods, reason = "the environment decides for kubectl, too")]
-fn kubeconfig() -> Result<Option<PathBuf>> {
-    let paths = std::env::var_os("KUBECONFIG").map(|paths| std::env::split_paths(&paths).collect::<Vec<_>>());
-    let named = paths.unwrap_or_default().into_iter().filter(|path| path.is_file()).collect::<Vec<_>>();
-    if named.len() > 1 {
-        bail!("KUBECONFIG names several files; name one with --kubeconfig");
-    }
-    let home = || std::env::home_dir().map(|home| home.join(".kube/config")).filter(|path| path.is_file());
-    Ok(named.into_iter().next().or_else(home))
 }
 
 fn starter(args: &InitArgs, source: &str, inventory: &Inventory) -> String {

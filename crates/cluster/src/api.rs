@@ -28,21 +28,24 @@ pub async fn connect(access: &ClusterAccess) -> Result<Client, CannotTell> {
     Client::try_from(config).map_err(|error| refused(&error, "reaching the cluster"))
 }
 
-/// Connects as `kubectl` would: with this kubeconfig and context, or those of `KUBECONFIG` or of the home folder, or as the
-/// pod that it runs in.
+/// Where no kubeconfig is given, the access that `kubectl` would take: by that of `KUBECONFIG` or of the home folder, or as
+/// the pod that it runs in.
 ///
 /// # Errors
-/// If what is found cannot be used. Nothing is asked yet.
-pub async fn connect_as_kubectl(access: &ClusterAccess) -> Result<Client, CannotTell> {
+/// If `KUBECONFIG` names several files.
+#[expect(clippy::disallowed_methods, reason = "the environment decides for kubectl, too")]
+pub fn as_kubectl(access: ClusterAccess) -> Result<ClusterAccess, CannotTell> {
     if access.kubeconfig.is_some() {
-        return connect(access).await;
+        return Ok(access);
     }
-    let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
-    let config = match Config::from_kubeconfig(&options).await {
-        Ok(config) => config,
-        Err(error) => Config::incluster().map_err(|_| wrong(&harmless(&error)))?,
-    };
-    Client::try_from(config).map_err(|error| refused(&error, "reaching the cluster"))
+    let paths = std::env::var_os("KUBECONFIG").map(|paths| std::env::split_paths(&paths).collect::<Vec<_>>());
+    let mut named = paths.unwrap_or_default().into_iter().filter(|path| path.is_file());
+    let home = || std::env::home_dir().map(|home| home.join(".kube/config")).filter(|path| path.is_file());
+    let kubeconfig = named.next().or_else(home);
+    if named.next().is_some() {
+        return Err(wrong("KUBECONFIG names several files; name one with --kubeconfig"));
+    }
+    Ok(ClusterAccess { in_cluster: kubeconfig.is_none(), kubeconfig, ..access })
 }
 
 fn wrong(detail: &str) -> CannotTell {

@@ -22,7 +22,7 @@ mod pairs;
 mod pods;
 
 pub use access::{AwsAccess, AwsCredentials, AwsEndpoints, ClusterAccess};
-pub use api::{connect, connect_as_kubectl, may, refused};
+pub use api::{as_kubectl, connect, may, refused};
 pub use ecs::DESCRIBE_SCALABLE_TARGETS;
 pub use error::InventoryError;
 pub use inventory::{
