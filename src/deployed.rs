@@ -28,6 +28,24 @@ pub(crate) fn from_files(loaded: &Loaded) -> Result<Inventory> {
     preflight_cluster::load(&config.manifests, &config.ecs, &pairs).map_err(|error| located(loaded, error))
 }
 
+/// Why no workload can be checked, if none is known.
+pub(crate) fn nothing_deployed(config: &config::Config, inventory: &Inventory) -> Option<String> {
+    if !inventory.workloads.is_empty() {
+        return None;
+    }
+    let (files, accounts) = (inventory.sources.len(), inventory.service_accounts.len());
+    let found = format!("there are 0 workloads and {accounts} ServiceAccounts");
+    let (found, fix) = if config.cluster.is_source() {
+        let namespaces = config.cluster.namespaces.join(", ");
+        (format!("{found} in {}, namespaces {namespaces}", config.cluster.target()), "look at `cluster.namespaces`")
+    } else if files > 0 {
+        (format!("{found} in the {files} files under `manifests` and `ecs`"), "look at what these name")
+    } else {
+        ("nothing says what is deployed".to_owned(), "give `manifests`, `ecs` or `cluster.namespaces`")
+    };
+    Some(format!("the inventory is empty: {found}; {fix}"))
+}
+
 /// Whether the files are there that what is deployed is read from.
 fn are_there(loaded: &Loaded) -> Result<()> {
     let missing: Vec<Mistake> = loaded.missing.iter().filter(|mistake| is_of_inventory(mistake)).cloned().collect();

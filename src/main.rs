@@ -15,6 +15,7 @@ mod fetch;
 mod generated;
 mod init;
 mod inspect;
+mod interrupts;
 mod manifest;
 mod output;
 mod pattern;
@@ -24,8 +25,10 @@ mod reports;
 mod rights;
 mod run;
 
+use anyhow::Context;
 use clap::Parser;
 use cli::{Cli, Command};
+use interrupts::Interrupts;
 use preflight_report::{ExitCode, Reason};
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -43,8 +46,7 @@ fn main() -> std::process::ExitCode {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         output::complain(&format!("internal error at {place}"));
     }));
-    let cli = Cli::parse();
-    let code = match std::panic::catch_unwind(|| start(cli)) {
+    let code = match std::panic::catch_unwind(start) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             output::complain(&format!("error: {error:#}"));
@@ -76,38 +78,61 @@ impl std::fmt::Display for ToolFailure {
     }
 }
 
-fn start(cli: Cli) -> anyhow::Result<ExitCode> {
-    let style = output::Style::of(cli.no_color, std::io::stdout().is_terminal());
-    match cli.command {
-        Command::Init(args) => asynchronous(init::init(&args)),
-        Command::Lint(args) => commands::lint(&args),
-        Command::Plan(args) => asynchronous(commands::plan(&args)),
-        Command::Run(args) => asynchronous(run::run(&args, style)),
-        Command::Report(command) => reports::report(&command, style),
-        Command::Inspect(command) => inspect::inspect(&command),
-        Command::Explain(args) => catalogue::explain(&args),
-        Command::List(args) => catalogue::list(&args),
-        Command::Schema { of } => commands::schema(of),
-        Command::Manifest(args) => asynchronous(manifest::manifest(&args)),
-        Command::Cleanup(args) => asynchronous(cleanup::cleanup(&args)),
-        Command::Doctor(args) => asynchronous(doctor::doctor(&args)),
-        Command::Completions { shell } => commands::completions(shell),
-        Command::Man => commands::man(),
-    }
-}
-
-fn asynchronous(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    // One TLS stack and one crypto provider for every client of every check.
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .map_err(|_| anyhow::anyhow!("a crypto provider was installed already").context(ToolFailure))?;
+/// Listens for signals before anything else: one that comes early must find somebody who hears it.
+fn start() -> anyhow::Result<ExitCode> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(processors.max(WORKERS_MIN))
         .enable_all()
         .build()
         .map_err(|error| anyhow::Error::new(error).context(ToolFailure))?;
-    let done = runtime.block_on(work);
+    let done = runtime.block_on(async {
+        let interrupts = Interrupts::listen().context(ToolFailure)?;
+        match Cli::try_parse() {
+            Ok(cli) => command(cli, interrupts).await,
+            Err(error) => output::answer(&error),
+        }
+    });
     runtime.shutdown_timeout(SHUTDOWN_LIMIT);
     done
+}
+
+async fn command(cli: Cli, mut interrupts: Interrupts) -> anyhow::Result<ExitCode> {
+    // One TLS stack and one crypto provider for every client of every check.
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a crypto provider was installed already").context(ToolFailure))?;
+    let style = output::Style::of(cli.no_color, std::io::stdout().is_terminal());
+    if let Command::Run(args) = cli.command {
+        // Alone it has something to do before it ends.
+        return run::run(&args, style, interrupts).await;
+    }
+    let work = tokio::spawn(answer(cli.command, style));
+    tokio::select! {
+        done = work => done.map_err(|error| anyhow::Error::new(error).context(ToolFailure))?,
+        by = interrupts.next() => {
+            output::complain(&format!("interrupted by {by}"));
+            Ok(ExitCode::Interrupted)
+        }
+    }
+}
+
+/// What every command but `run` does.
+async fn answer(command: Command, style: output::Style) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Init(args) => init::init(&args).await,
+        Command::Lint(args) => commands::lint(&args),
+        Command::Plan(args) => commands::plan(&args).await,
+        Command::Run(_) => Err(anyhow::anyhow!("`run` is no answer").context(ToolFailure)),
+        Command::Report(command) => reports::report(&command, style).await,
+        Command::Inspect(command) => inspect::inspect(&command),
+        Command::Explain(args) => catalogue::explain(&args),
+        Command::List(args) => catalogue::list(&args),
+        Command::Schema { of } => commands::schema(of),
+        Command::Manifest(args) => manifest::manifest(&args).await,
+        Command::Cleanup(args) => cleanup::cleanup(&args).await,
+        Command::Doctor(args) => doctor::doctor(&args).await,
+        Command::Completions { shell } => commands::completions(shell),
+        Command::Man => commands::man(),
+    }
 }

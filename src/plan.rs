@@ -2,6 +2,7 @@
 
 use crate::areas::{self, Areas};
 use crate::config::{Loaded, nearest};
+use crate::deployed::nothing_deployed;
 use crate::pattern;
 use anyhow::{Result, bail};
 use preflight_core::{
@@ -59,7 +60,7 @@ impl Planned {
         }
         planned.list_what_has_no_subject();
         planned.unique()?;
-        planned.select(&choice.only)?;
+        planned.select(&choice.only, || nothing_deployed(&loaded.config, &areas.irsa.inventory))?;
         planned.consent(&choice.consent)?;
         planned.waive(loaded)?;
         Ok(planned)
@@ -127,14 +128,15 @@ impl Planned {
         Ok(())
     }
 
-    fn select(&mut self, only: &[String]) -> Result<()> {
+    fn select(&mut self, only: &[String], why: impl Fn() -> Option<String>) -> Result<()> {
         let fits = |wanted: &str, step: &Step| {
             let (check, subject) = wanted.split_once(':').map_or((wanted, "*"), |(check, subject)| (check, subject));
             pattern::matches(check, step.meta.id) && pattern::matches(subject, &step.subject)
         };
         for wanted in only {
             if !self.steps.iter().any(|step| fits(wanted, step)) {
-                bail!("--only {wanted}: nothing in the plan fits; `eks-preflight plan --to …` lists it");
+                let why = why().unwrap_or_else(|| "`eks-preflight plan --to …` lists it".to_owned());
+                bail!("--only {wanted}: nothing in the plan fits; {why}");
             }
         }
         for step in &mut self.steps {

@@ -12,13 +12,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-pub(crate) fn report(command: &ReportCommand, style: Style) -> Result<ExitCode> {
+pub(crate) async fn report(command: &ReportCommand, style: Style) -> Result<ExitCode> {
     match command {
         ReportCommand::Show(args) => show(args, style),
         ReportCommand::Convert(args) => convert(args, style),
         ReportCommand::Verify(args) => verified(args),
         ReportCommand::Diff(args) => diff(args),
-        ReportCommand::Fetch(args) => crate::asynchronous(crate::fetch::fetch(args)),
+        ReportCommand::Fetch(args) => crate::fetch::fetch(args).await,
     }
 }
 

@@ -1,10 +1,12 @@
 //! `run`: everything from the configuration to the report on disk.
 
+use crate::ToolFailure;
 use crate::areas::{self, Areas};
 use crate::cli::{OutputTo, RunArgs};
 use crate::config::{self, Loaded, Mistake, Without};
 use crate::deliver;
 use crate::deployed::{inventory, unread};
+use crate::interrupts::Interrupts;
 use crate::output::{self, Style};
 use crate::plan::{Choice, Planned};
 use crate::progress::Progress;
@@ -20,7 +22,6 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The present, outside of a run.
 #[expect(clippy::disallowed_methods, reason = "before a run there is no Scope to ask")]
@@ -88,11 +89,35 @@ impl Told {
     }
 }
 
+/// How long the configuration may still be read when a signal came meanwhile.
+const READING_LIMIT: Duration = Duration::from_secs(2);
+
+/// Reads the configuration, and says which signal came meanwhile. With one, nothing is read that takes long: then there is
+/// nothing that a report could be about.
+async fn read(path: &Path, interrupts: &mut Interrupts) -> Result<Option<(Loaded, Option<&'static str>)>> {
+    let path = path.to_owned();
+    let mut reading = tokio::task::spawn_blocking(move || configuration(&path, Without::Nothing));
+    let by = tokio::select! {
+        biased;
+        by = interrupts.next() => by,
+        read = &mut reading => return Ok(Some((read.context(ToolFailure)??, None))),
+    };
+    let why = match tokio::time::timeout(READING_LIMIT, reading).await {
+        Ok(Ok(Ok(loaded))) => return Ok(Some((loaded, Some(by)))),
+        Ok(Ok(Err(error))) => format!("{error:#}"),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the configuration could not be read within {} s", READING_LIMIT.as_secs()),
+    };
+    output::complain(&format!("interrupted by {by}, and there is no report: {why}"));
+    Ok(None)
+}
+
 /// Runs a plan.
-pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
-    let interrupts = Interrupts::listen()?;
+pub(crate) async fn run(args: &RunArgs, style: Style, mut interrupts: Interrupts) -> Result<ExitCode> {
     set_aside(&args.report)?;
-    let loaded = configuration(&args.config.config, Without::Nothing)?;
+    let Some((loaded, interrupted_by)) = read(&args.config.config, &mut interrupts).await? else {
+        return Ok(ExitCode::Interrupted);
+    };
     let choice =
         Choice { to: args.choice.to.clone(), only: args.choice.only.clone(), consent: args.choice.consent.clone() };
     warn_of_journals(&args.state.state);
@@ -119,7 +144,7 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
         let ran = run_all(planned.jobs(), loaded.config.run.concurrency, &scope).await;
         anyhow::Ok((about, planned, ran))
     };
-    let (worked, interrupted_by) = watched(&scope, interrupts, work).await;
+    let (worked, interrupted_by) = watched(&scope, interrupts, interrupted_by, work).await;
     progress.finish();
     let (about, planned, ran) = worked?;
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
@@ -140,26 +165,6 @@ pub(crate) async fn run(args: &RunArgs, style: Style) -> Result<ExitCode> {
     Ok(if written && delivered { code } else { ExitCode::NotWritten })
 }
 
-/// The signals that end a run. One that comes while the configuration is read is heard as soon as the work begins.
-struct Interrupts {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Interrupts {
-    fn listen() -> Result<Self> {
-        // Before tokio listens, or goose would take SIGINT away from it.
-        preflight_load::claim_interrupts();
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
-            // The end of a session in which a run was started.
-            hangup: signal(SignalKind::hangup()).context("listening for SIGHUP")?,
-        })
-    }
-}
-
 /// Moves an earlier report to `NAME.previous`: whoever looks for the report of a run that never wrote one must not find the
 /// verdict of another.
 fn set_aside(report: &Path) -> Result<()> {
@@ -173,16 +178,22 @@ fn set_aside(report: &Path) -> Result<()> {
         .with_context(|| format!("setting the earlier report `{}` aside", report.display()))
 }
 
-/// Does the work, and stops it on a signal or at the deadline. Says what stopped it.
-async fn watched<T>(scope: &Scope, mut interrupts: Interrupts, work: impl Future<Output = T>) -> (T, Option<String>) {
+/// Does the work, and stops it on a signal, which may have come before, or at the deadline. Says what stopped it.
+async fn watched<T>(
+    scope: &Scope,
+    mut interrupts: Interrupts,
+    interrupted_by: Option<&'static str>,
+    work: impl Future<Output = T>,
+) -> (T, Option<String>) {
     let deadline = scope.remaining();
     tokio::pin!(work);
-    let by = tokio::select! {
-        done = &mut work => return (done, None),
-        _ = interrupts.terminate.recv() => "SIGTERM",
-        _ = interrupts.interrupt.recv() => "SIGINT",
-        _ = interrupts.hangup.recv() => "SIGHUP",
-        _ = tokio::time::timeout(deadline, std::future::pending::<()>()) => "the deadline of the run",
+    let by = match interrupted_by {
+        Some(by) => by,
+        None => tokio::select! {
+            done = &mut work => return (done, None),
+            by = interrupts.next() => by,
+            _ = tokio::time::timeout(deadline, std::future::pending::<()>()) => "the deadline of the run",
+        },
     };
     output::complain(&format!("interrupted by {by}: removing what was created and writing the report"));
     scope.cancel();

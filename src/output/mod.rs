@@ -22,7 +22,7 @@ use clean::clean;
 pub(crate) use clean::one_line;
 use preflight_report::Report;
 use std::str::FromStr;
-pub(crate) use stream::{complain, deliver, say, say_json};
+pub(crate) use stream::{answer, complain, deliver, say, say_json};
 use view::View;
 
 /// A report format, by its word on the command line.

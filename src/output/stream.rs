@@ -2,9 +2,10 @@
 
 use super::clean::{clean, clean_json, clean_log};
 use super::{Format, Style, github_summary, render};
+use crate::ToolFailure;
 use crate::cli::OutputTo;
 use anyhow::{Context, Result};
-use preflight_report::Report;
+use preflight_report::{ExitCode, Report};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -14,13 +15,28 @@ pub(crate) fn say(text: &str) -> Result<()> {
     print(&clean(text))
 }
 
-/// A reader that has gone away is no error.
 fn print(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("writing to standard output"),
+    printed(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// A reader that has gone away is no error. That there is no room for the output is no mistake in what this tool was told.
+fn printed(done: io::Result<()>) -> Result<()> {
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("writing to standard output").context(ToolFailure)
+        }
         _ => Ok(()),
     }
+}
+
+/// Prints what the command line itself answers: help, the version, or what is wrong with the arguments.
+pub(crate) fn answer(error: &clap::Error) -> Result<ExitCode> {
+    let done = error.print();
+    if error.use_stderr() {
+        return Ok(ExitCode::Usage);
+    }
+    printed(done).map(|()| ExitCode::Go)
 }
 
 /// Prints JSON as data.

@@ -1,6 +1,9 @@
 //! The commands that need no lab.
 
+use crate::journey::signal;
 use crate::tool::{Ran, World, command};
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
 
 /// A configuration whose only target is a port where nobody listens.
 pub(crate) const NOWHERE: &str =
@@ -67,6 +70,108 @@ fn a_report_that_cannot_be_written_exits_22() {
     let ran = World::new(NOWHERE).tool(&["run", "--to", "deployed", "--report", "no/such/folder/report.json"]);
     assert_eq!(ran.code, 22, "{ran:?}");
     assert!(ran.err.contains("no/such/folder/report.json") && ran.out.contains("INCONCLUSIVE"), "{ran:?}");
+}
+
+/// Commands that print, each with its own exit code.
+const PRINTING: &[(&[&str], i32)] = &[
+    (&["list"], 0),
+    (&["list", "--output", "json"], 0),
+    (&["explain", "irsa.trust-allows"], 0),
+    (&["plan", "--to", "deployed"], 0),
+    (&["plan", "--to", "deployed", "--output", "json"], 0),
+    (&["report", "show", "preflight-report.json"], 0),
+    (&["report", "show", "preflight-report.json", "--output", "html"], 0),
+    (&["report", "verify", "preflight-report.json"], 20),
+    (&["report", "diff", "preflight-report.json", "preflight-report.json"], 0),
+    (&["inspect", "jar", "empty.jar"], 0),
+    (&["doctor"], 10),
+    (&["init", "--config", "-"], 0),
+    (&["schema", "config"], 0),
+    (&["completions", "bash"], 0),
+    (&["man"], 0),
+    (&["--help"], 0),
+    (&["--version"], 0),
+];
+
+#[test]
+fn output_for_which_there_is_no_room_is_an_error_of_the_tool_and_a_reader_that_left_is_none() {
+    let world = World::new(NOWHERE);
+    std::fs::write(world.path("empty.jar"), b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0").unwrap();
+    world.tool(&["run", "--to", "deployed"]);
+    let to = |arguments: &[&str], stdout: Stdio| {
+        Ran::of(command(&world.path("")).args(arguments).stdout(stdout).output().unwrap())
+    };
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap().into();
+    for (arguments, code) in PRINTING {
+        let ran = to(arguments, full());
+        assert_eq!(ran.code, 1, "{arguments:?}: {ran:?}");
+        assert!(ran.err.contains("writing to standard output: No space left on device"), "{arguments:?}: {ran:?}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = to(arguments, writer.into());
+        assert_eq!(ran.code, *code, "{arguments:?}: {ran:?}");
+        assert!(!ran.err.contains("standard output"), "{arguments:?}: {ran:?}");
+    }
+    for arguments in
+        [&["run", "--to", "deployed"][..], &["report", "convert", "preflight-report.json", "--output", "text"]]
+    {
+        let ran = to(arguments, full());
+        assert!(ran.code == 22 && ran.err.contains("writing to standard output"), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_selection_from_an_empty_inventory_says_that_it_is_empty() {
+    let world = World::new("environment: test\nmanifests: [rendered]\n");
+    world.write("rendered/service.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n");
+    let says = |text: &str| {
+        let ran = world.tool(&["plan", "--to", "deployed", "--only", "irsa.*"]);
+        assert!(ran.code == 2 && ran.err.contains(text), "{ran:?}");
+    };
+    says(
+        "--only irsa.*: nothing in the plan fits; the inventory is empty: there are 0 workloads and 0 ServiceAccounts in \
+         the 1 files under `manifests` and `ecs`; look at what these name",
+    );
+    world.write("preflight.yaml", "environment: test\n");
+    says("the inventory is empty: nothing says what is deployed; give `manifests`, `ecs` or `cluster.namespaces`");
+}
+
+/// A world whose configuration nobody has written yet, and the end through which it is written. Once that is open, the
+/// command is waiting for it.
+fn unwritten(arguments: &[&str]) -> (World, Child, std::fs::File) {
+    let world = World::new("");
+    std::fs::remove_file(world.path("preflight.yaml")).unwrap();
+    let made = Command::new("mkfifo").arg(world.path("preflight.yaml")).status().unwrap();
+    assert!(made.success());
+    let child = command(&world.path("")).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let end = std::fs::File::options().write(true).open(world.path("preflight.yaml")).unwrap();
+    (world, child, end)
+}
+
+#[test]
+fn a_signal_before_the_configuration_is_read_is_heard_and_the_report_is_written_if_it_can_be() {
+    let (world, child, mut end) = unwritten(&["run", "--to", "deployed"]);
+    signal(&child, "TERM");
+    end.write_all(NOWHERE.as_bytes()).unwrap();
+    drop(end);
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 21, "{ran:?}");
+    let report = world.report();
+    assert_eq!((&report["summary"]["verdict"], &report["summary"]["complete"]), (&"inconclusive".into(), &true.into()));
+    assert_eq!(report["run"]["interruptedBy"], "SIGTERM");
+
+    let (world, child, end) = unwritten(&["run", "--to", "deployed"]);
+    signal(&child, "INT");
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert!(ran.code == 21 && ran.err.contains("interrupted by SIGINT, and there is no report"), "{ran:?}");
+    assert!(!world.path("preflight-report.json").exists());
+    drop(end);
+
+    let (_world, child, end) = unwritten(&["lint"]);
+    signal(&child, "TERM");
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert!(ran.code == 21 && ran.err.contains("interrupted by SIGTERM"), "{ran:?}");
+    drop(end);
 }
 
 #[test]

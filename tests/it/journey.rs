@@ -53,7 +53,7 @@ fn ended(mut child: Child, within: Duration) -> Ran {
     Ran::of(child.wait_with_output().unwrap())
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let sent = std::process::Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }
