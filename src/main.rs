@@ -63,7 +63,9 @@ fn failure_code(error: &anyhow::Error) -> ExitCode {
         return ExitCode::Internal;
     }
     match deployed::unread(error).map(|why| why.reason) {
-        Some(Reason::Forbidden | Reason::Unreachable | Reason::Timeout) => ExitCode::NothingReached,
+        Some(Reason::Forbidden | Reason::Unreachable | Reason::Timeout | Reason::Unsupported) => {
+            ExitCode::NothingReached
+        }
         _ => ExitCode::Usage,
     }
 }

@@ -46,11 +46,15 @@ fn config_map() -> Value {
 
 impl Shop {
     fn that_denies(rules: &[AccessRule]) -> Self {
+        Self::with(rules, deployment())
+    }
+
+    fn with(rules: &[AccessRule], deployment: Value) -> Self {
         let user = rules.iter().cloned().fold(ApiUser::new("preflight", BEARER), ApiUser::deny);
         let mut cluster = Cluster::new("lab", "111122223333", "eu-west-1").user(user);
         cluster.uid = Some(UID.to_owned());
         let account = ServiceAccount::new("shop", "orders").role_arn(ROLE);
-        let cluster = cluster.service_account(account).object(deployment()).object(config_map());
+        let cluster = cluster.service_account(account).object(deployment).object(config_map());
         let runtime = Runtime::new().unwrap();
         let double = runtime.block_on(IdentityDouble::start(Config::new("eu-west-1").cluster(cluster))).unwrap();
         let world = World::new(CONFIG);
@@ -96,6 +100,20 @@ fn a_run_checks_what_the_cluster_holds_and_its_report_names_the_cluster() {
     let verified =
         |cluster: &str| shop.world.tool(&["report", "verify", "preflight-report.json", "--cluster", cluster]).code;
     assert_eq!((verified(UID), verified("6f1d7c02")), (11, 30));
+}
+
+#[test]
+fn an_odd_object_of_the_cluster_is_no_mistake_in_the_configuration() {
+    let mut odd = deployment();
+    odd["spec"]["replicas"] = json!("many");
+    let shop = Shop::with(&[], odd);
+    // There is a file that could be meant.
+    shop.world.write("ecs/services.json", r#"{"services": [{"serviceName": "orders", "desiredCount": 2}]}"#);
+    shop.world.write("preflight.yaml", &format!("{CONFIG}ecs: [ecs]\n"));
+    for arguments in [&["plan", "--to", "traffic-1"][..], &["run", "--to", "traffic-1"]] {
+        let ran = shop.world.tool(arguments);
+        assert!([11, 20].contains(&ran.code) && ran.err.contains("replicas is other text"), "{ran:?}");
+    }
 }
 
 #[test]

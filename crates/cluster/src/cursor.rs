@@ -118,12 +118,7 @@ impl<'a> Cursor<'a> {
 
     /// The text in a field that has to be there.
     pub(crate) fn needed(&self, key: &'static str) -> Result<String, InventoryError> {
-        self.text_of(key)?.filter(|text| !text.is_empty()).ok_or_else(|| InventoryError::Shape {
-            at: self.place(),
-            what: key.to_owned(),
-            found: "absent",
-            expected: "a name",
-        })
+        self.text_of(key)?.filter(|text| !text.is_empty()).ok_or_else(|| self.wrong(key, "absent", "a name"))
     }
 
     /// A number that is not negative.
@@ -169,7 +164,17 @@ impl<'a> Cursor<'a> {
             Tree::List(_) => "a list",
             Tree::Map(_) => "a mapping",
         };
-        InventoryError::Shape { at: self.place(), what: self.name.to_owned(), found, expected }
+        self.wrong(self.name, found, expected)
+    }
+
+    fn wrong(&self, what: &str, found: &'static str, expected: &'static str) -> InventoryError {
+        let error = InventoryError::Shape { at: self.place(), what: what.to_owned(), found, expected };
+        if self.is_of_api() { error.of_api() } else { error }
+    }
+
+    /// Whether it is in an object of the API.
+    pub(crate) fn is_of_api(&self) -> bool {
+        matches!(self.origin, Origin::Object(..))
     }
 }
 

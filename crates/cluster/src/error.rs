@@ -1,6 +1,6 @@
 //! Why there is no inventory.
 
-use preflight_core::CannotTell;
+use preflight_core::{CannotTell, Reason};
 use std::path::PathBuf;
 
 /// Manifests, task definitions or the cluster could not be read, or contradict themselves. No text of a file is in it, so no
@@ -103,4 +103,11 @@ pub enum InventoryError {
         /// What both have.
         what: String,
     },
+}
+
+impl InventoryError {
+    /// The same about an object of the API: no file is wrong, the API gave what it cannot give.
+    pub(crate) fn of_api(self) -> Self {
+        Self::Unread(CannotTell::new(Reason::Unsupported, format!("reading the cluster: {self}")))
+    }
 }

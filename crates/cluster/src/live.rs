@@ -136,13 +136,7 @@ pub async fn load_live(
     let late = |_| CannotTell::new(Reason::Timeout, format!("reading the cluster: not within {} s", LIMIT.as_secs()));
     let seen = tokio::time::timeout(LIMIT, reading.all(access)).await.map_err(late).map_err(Unread)??;
     let Reading { objects, rights, .. } = reading;
-    let inventory = with_ecs(objects, Reader::default(), ecs, pairs).map_err(|error| match error {
-        // No file was wrong: the API gave what it cannot give.
-        InventoryError::Shape { .. } if ecs.is_empty() => {
-            Unread(CannotTell::new(Reason::Unsupported, format!("reading the cluster: {error}")))
-        }
-        other => other,
-    })?;
+    let inventory = with_ecs(objects, Reader::default(), ecs, pairs)?;
     Ok(Inventory { is_whole: true, cluster: Some(seen), rights, ..inventory })
 }
 

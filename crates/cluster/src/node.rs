@@ -110,6 +110,48 @@ impl<'de> Deserialize<'de> for Tree {
     }
 }
 
+/// How a visitor reads what is no list and no mapping.
+macro_rules! scalars {
+    () => {
+        fn visit_unit<E>(self) -> Result<Tree, E> {
+            Ok(Tree::Null)
+        }
+
+        fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+            Ok(Tree::Bool(value))
+        }
+
+        fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+            Ok(Tree::Number(value.to_string()))
+        }
+
+        fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+            Ok(Tree::Number(value.to_string()))
+        }
+
+        fn visit_i128<E>(self, value: i128) -> Result<Tree, E> {
+            Ok(Tree::Number(value.to_string()))
+        }
+
+        fn visit_u128<E>(self, value: u128) -> Result<Tree, E> {
+            Ok(Tree::Number(value.to_string()))
+        }
+
+        fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+            Ok(Tree::Number(value.to_string()))
+        }
+
+        fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+            Ok(Tree::Text(value.to_owned()))
+        }
+
+        fn visit_string<E>(self, value: String) -> Result<Tree, E> {
+            Ok(Tree::Text(value))
+        }
+    };
+}
+pub(crate) use scalars;
+
 struct TreeVisitor;
 
 impl<'de> Visitor<'de> for TreeVisitor {
@@ -119,41 +161,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
         f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
-        Ok(Tree::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
-        Ok(Tree::Number(value.to_string()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
-        Ok(Tree::Number(value.to_string()))
-    }
-
-    fn visit_i128<E>(self, value: i128) -> Result<Tree, E> {
-        Ok(Tree::Number(value.to_string()))
-    }
-
-    fn visit_u128<E>(self, value: u128) -> Result<Tree, E> {
-        Ok(Tree::Number(value.to_string()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
-        Ok(Tree::Number(value.to_string()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
-        Ok(Tree::Text(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Tree, E> {
-        Ok(Tree::Text(value))
-    }
+    scalars!();
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Tree, A::Error> {
         let mut items = vec![];

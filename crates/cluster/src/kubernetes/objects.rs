@@ -213,7 +213,9 @@ impl Objects {
         if known.node.says_the_same_as(&object.node) {
             return Ok(());
         }
-        Err(InventoryError::Twice { object: key.reference(), first: known.cursor().at(), second: object.cursor().at() })
+        let (first, second) = (known.cursor(), object.cursor());
+        let error = InventoryError::Twice { object: key.reference(), first: first.at(), second: second.at() };
+        Err(if second.is_of_api() { error.of_api() } else { error })
     }
 
     /// An object, if it is here.

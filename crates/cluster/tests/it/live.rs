@@ -289,6 +289,15 @@ async fn who_scales_a_workload_and_which_service_is_a_host_is_read_from_the_clus
 }
 
 #[tokio::test]
+async fn an_odd_object_of_the_api_is_no_mistake_in_a_file() {
+    for spec in [json!({"replicas": "many", "template": template()}), json!({"replicas": 1})] {
+        let why = Api::with(&[object("Deployment", "orders", spec)]).await.unread(&["shop"]).await;
+        assert_eq!(why.reason, Reason::Unsupported);
+        assert!(why.detail.starts_with("reading the cluster: shop/Deployment/orders@7"), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn a_cluster_that_breaks_or_lacks_the_namespace_is_no_empty_one() {
     let api = Api::with(&[object("Deployment", "orders", json!({"template": template()}))]).await;
     let why = api.unread(&["shop", "shpo"]).await;
