@@ -2,7 +2,8 @@
 //!
 //! The connections are opened anew, because a cancelled check may have left its own in the middle of a command. A message
 //! in a consumer's hands may still take effect, so removing goes on until there was nothing left to remove for a while.
-//! What fails stops nothing else: it is said at the end, when everything else is gone.
+//! What fails stops nothing else: it is said at the end, when everything else is gone. Nor does what does not answer, which
+//! gets a part of the time.
 
 use crate::broker::{BrokerError, Lever};
 use crate::env::{Env, Subject};
@@ -27,6 +28,9 @@ const ROUND_PAUSE: Duration = Duration::from_millis(100);
 
 /// About how long the text of all that failed may become.
 const PROBLEM_BYTES_MAX: usize = 2_000;
+
+/// The part of the whole time that one server may take without an answer: the half, so that others have the rest.
+const PART: u32 = 2;
 
 /// How long `cleanup` may take for one key.
 const CLEANUP_LIMIT: Duration = Duration::from_secs(20);
@@ -104,14 +108,20 @@ fn is_key(name: &str) -> bool {
 pub(crate) async fn take_away(subject: &Subject, keys: &[String], quiet: Duration, limit: Duration) -> Left {
     let kept = subject.consumer.effects.iter().filter(|effect| !effect.is_removed()).map(shown).collect();
     let mut left = Left { kept, ..Left::default() };
+    let part = limit / PART;
     let removing = async {
-        let lever = match subject.consumer.broker.open(&subject.env).await {
-            Ok(mut lever) => {
-                if quiet > LANDED {
-                    // Without it nobody tells what consumers hold, and the quiet time has to do.
-                    drop(lever.prepare().await);
-                }
-                lever.follow_dead_letters().await.unwrap_or_else(|error| left.add(error));
+        let opening = async {
+            let mut lever = subject.consumer.broker.open(&subject.env).await?;
+            if quiet > LANDED {
+                // Without it nobody tells what consumers hold, and the quiet time has to do.
+                drop(lever.prepare().await);
+            }
+            let followed = lever.follow_dead_letters().await;
+            Ok::<_, BrokerError>((lever, followed))
+        };
+        let lever = match within(part, "taking back messages", opening).await {
+            Ok((lever, followed)) => {
+                followed.unwrap_or_else(|error| left.add(error));
                 Some(lever)
             }
             Err(error) => {
@@ -121,12 +131,12 @@ pub(crate) async fn take_away(subject: &Subject, keys: &[String], quiet: Duratio
         };
         let mut stores = Vec::new();
         for effect in &subject.consumer.effects {
-            match effect.open(&subject.env).await {
-                Ok(store) => stores.push(store),
+            match within(part, effect.endpoint(), effect.open(&subject.env)).await {
+                Ok(store) => stores.push((effect.endpoint(), store)),
                 Err(error) => left.add(error),
             }
         }
-        until_clean(lever.as_deref(), &mut stores, keys, quiet, &mut left).await;
+        until_clean(lever.as_deref(), stores, (keys, quiet, part), &mut left).await;
     };
     if tokio::time::timeout(limit, removing).await.is_err() {
         left.add(CannotTell::new(Reason::Timeout, format!("not everything was gone within {} ms", limit.as_millis())));
@@ -136,10 +146,9 @@ pub(crate) async fn take_away(subject: &Subject, keys: &[String], quiet: Duratio
 
 #[expect(clippy::disallowed_methods, reason = "removing goes on after the scope was cancelled")]
 async fn until_clean(
-    lever: Option<&dyn Lever>,
-    stores: &mut [Box<dyn Store>],
-    keys: &[String],
-    quiet: Duration,
+    mut lever: Option<&dyn Lever>,
+    mut stores: Vec<(&str, Box<dyn Store>)>,
+    (keys, quiet, part): (&[String], Duration, Duration),
     left: &mut Left,
 ) {
     let mut found = Instant::now();
@@ -147,25 +156,46 @@ async fn until_clean(
     loop {
         let before = left.withdrawn + left.removed;
         let mut held = false;
-        if let Some(lever) = lever {
-            for place in lever.places() {
-                match withdraw(lever, place, keys, &mut others).await {
-                    Ok(own) => left.withdrawn += own,
-                    Err(error) => left.add(error),
+        if let Some(asked) = lever {
+            let withdrawing = async {
+                for place in asked.places() {
+                    match withdraw(asked, place, keys, &mut others).await {
+                        Ok(own) => left.withdrawn += own,
+                        Err(error) => left.add(error),
+                    }
+                }
+                // Who cannot tell is not asked again: the quiet time has to do then.
+                Ok::<_, CannotTell>(asked.unfinished().await.ok().flatten())
+            };
+            match within(part, "taking back messages", withdrawing).await {
+                Ok(unfinished) => {
+                    let places = asked.places().into_iter().take(Side::BOTH.len());
+                    let of_others: u64 = places.filter_map(|place| others.get(place)).sum();
+                    held = unfinished.is_some_and(|messages| messages > of_others);
+                }
+                Err(error) => {
+                    left.add(error);
+                    lever = None;
                 }
             }
-            let known = Side::BOTH.len();
-            let of_others: u64 = lever.places().iter().take(known).filter_map(|place| others.get(place)).sum();
-            // Who cannot tell is not asked again: the quiet time has to do then.
-            held = lever.unfinished().await.ok().flatten().is_some_and(|messages| messages > of_others);
         }
-        for store in &mut *stores {
-            for key in keys {
-                let Removed { count, problems } = store.remove(key).await;
-                left.removed += count;
-                problems.into_iter().for_each(|error| left.add(error));
+        // Who did not answer is in the middle of something and is not asked again.
+        let mut usable = Vec::with_capacity(stores.len());
+        for (name, mut store) in stores {
+            let removing = async {
+                for key in keys {
+                    let Removed { count, problems } = store.remove(key).await;
+                    left.removed += count;
+                    problems.into_iter().for_each(|error| left.add(error));
+                }
+                Ok::<_, CannotTell>(())
+            };
+            match within(part, name, removing).await {
+                Ok(()) => usable.push((name, store)),
+                Err(error) => left.add(error),
             }
         }
+        stores = usable;
         if held || left.withdrawn + left.removed > before {
             found = Instant::now();
         } else if found.elapsed() >= quiet {
@@ -173,6 +203,16 @@ async fn until_clean(
         }
         tokio::time::sleep(ROUND_PAUSE).await;
     }
+}
+
+/// Does a part of the work, or says who did not answer in its time.
+async fn within<T, E: Into<CannotTell>>(
+    limit: Duration,
+    who: &str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, CannotTell> {
+    let late = |_| CannotTell::new(Reason::Timeout, format!("{who}: not within {} ms", limit.as_millis()));
+    tokio::time::timeout(limit, work).await.map_err(late)?.map_err(Into::into)
 }
 
 /// Takes back own messages from a place where there are more than those that were found to be of others.

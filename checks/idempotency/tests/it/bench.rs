@@ -271,6 +271,15 @@ impl Bench {
         rows.unwrap()
     }
 
+    /// Keys of any run of this bench in Redis.
+    pub(crate) async fn left_in_redis(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for run in self.runs() {
+            left.extend(self.redis_keys(&run).await);
+        }
+        left
+    }
+
     async fn redis_keys(&self, run: &str) -> Vec<String> {
         let lab = &self.lab.redis;
         let client = redis::Client::open(lab.url(lab.admin())).unwrap();

@@ -188,6 +188,18 @@ async fn a_removal_that_fails_stops_no_other_one_and_says_what_was_attempted() {
 }
 
 #[tokio::test]
+async fn a_removal_that_does_not_answer_stops_no_other_one() {
+    let mut bench = Bench::rabbitmq().await;
+    let _consumers = bench.consumers("correct").await;
+    let slow = "DELETE FROM payments WHERE order_id = :key AND SLEEP(20) = 1";
+    bench.settings["effects"][0]["mysql"]["cleanup"] = json!([slow]);
+    let judged = bench.judge(HARMLESS).await;
+    judged.assert_cannot_tell(Reason::Timeout, "orders-db: not within");
+    assert_eq!(bench.left_in_redis().await, Vec::<String>::new());
+    assert_eq!(bench.messages().await, [0, 0]);
+}
+
+#[tokio::test]
 async fn without_the_management_api_nobody_knows_what_a_consumer_holds() {
     let mut bench = Bench::rabbitmq().await;
     bench.endpoint("rabbit").management = None;
