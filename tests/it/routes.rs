@@ -170,4 +170,6 @@ fn a_route_that_fails_is_22_and_the_others_are_taken() {
     let ran = run(&world, "configmap=missing");
     assert!(ran.err.contains("manifest rbac"), "{ran:?}");
     assert_eq!(run(&world, "mail=me").code, 2);
+    let ran = run(&world, "put=${REPORT_URL_OF_NOBODY}");
+    assert!(ran.code == 2 && ran.err.contains("`REPORT_URL_OF_NOBODY` is not set"), "{ran:?}");
 }
