@@ -41,4 +41,4 @@ generated: ## Rewrites the generated files: schemas and reference pages. `make t
 bench: deps ## Measures start-up, a large plan and the size of the program.
 	cargo bench --locked --quiet -p eks-preflight --bench figures
 
-ci: fmt deny clippy test ## The gate.
+ci: fmt deny clippy test test-cluster ## The gate.

@@ -214,6 +214,9 @@ pub(crate) struct FetchArgs {
     /// The namespace; that of the kubeconfig's context if left out.
     #[arg(long, short, env = "EKS_PREFLIGHT_NAMESPACE")]
     pub namespace: Option<String>,
+    /// Waits until the Job has ended, at most as long as the Job may take.
+    #[arg(long)]
+    pub wait: bool,
     /// The kubeconfig; the one that kubectl would take if left out.
     #[arg(long, value_name = "FILE", env = "EKS_PREFLIGHT_KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,

@@ -9,9 +9,22 @@ use anyhow::{Context, Result, bail};
 use preflight_cluster::{Client, ClusterAccess, JobRun, as_kubectl, connect, job_run, log, result_bytes};
 use preflight_report::{ExitCode, Report, Timestamp, read, sha256_hex};
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// The longest that all of it may take.
+/// The longest that all of it may take once the Job has ended.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// The time between two looks at a Job that has not ended, ...
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// ... how long one is waited for that has no deadline of its own, in seconds, ...
+const WAIT_S: u64 = 3_600;
+
+/// ... and beyond its deadline, for its last pod to go, ...
+const BEYOND_S: u64 = 120;
+
+/// ... and how many looks in a row may have no answer.
+const FAILURES_MAX: usize = 5;
 
 /// What a report must be to be the one that is looked for.
 #[derive(Debug, Default)]
@@ -47,11 +60,6 @@ impl Wanted {
 
 /// Fetches a report and writes it to a file.
 pub(crate) async fn fetch(args: &FetchArgs) -> Result<ExitCode> {
-    let work = tokio::time::timeout(LIMIT, fetched(args)).await;
-    work.with_context(|| format!("fetching took longer than {} s", LIMIT.as_secs()))?
-}
-
-async fn fetched(args: &FetchArgs) -> Result<ExitCode> {
     let Some((kind, name)) = args.from.split_once('/').filter(|(_, name)| !name.is_empty()) else {
         bail!("`{}`: expected job/NAME or configmap/NAME", args.from);
     };
@@ -66,17 +74,49 @@ async fn fetched(args: &FetchArgs) -> Result<ExitCode> {
         "configmap" => {
             JobRun { annotations: [(RESULT_ANNOTATION.to_owned(), name.to_owned())].into(), ..JobRun::default() }
         }
-        "job" => match job_run(&client, &namespace, name, CONTAINER).await {
-            Ok(Some(job)) => job,
-            Ok(None) => {
-                return Ok(unreached(&format!(
-                    "there is no Job {namespace}/{name}; `configmap/NAME` may still be there"
-                )));
-            }
-            Err(error) => return Ok(unreached(&error.to_string())),
+        "job" => match run_of(&client, &namespace, name, args.wait).await {
+            Ok(job) => job,
+            Err(error) => return Ok(unreached(&format!("{error:#}"))),
         },
         _ => bail!("`{}`: expected job/NAME or configmap/NAME", args.from),
     };
+    match tokio::time::timeout(LIMIT, fetched(args, &client, &namespace, &job)).await {
+        Ok(fetched) => fetched,
+        Err(_) => Ok(unreached(&format!("fetching took longer than {} s", LIMIT.as_secs()))),
+    }
+}
+
+/// The Job as it is, or as it has ended.
+#[expect(clippy::disallowed_methods, reason = "it waits for a cluster, and is no check")]
+async fn run_of(client: &Client, namespace: &str, name: &str, wait: bool) -> Result<JobRun> {
+    let (start, mut failures, mut is_said) = (Instant::now(), 0, false);
+    loop {
+        let looked = tokio::time::timeout(LIMIT, job_run(client, namespace, name, CONTAINER)).await;
+        match looked.with_context(|| format!("no answer within {} s", LIMIT.as_secs())).and_then(|job| Ok(job?)) {
+            Ok(None) => bail!("there is no Job {namespace}/{name}; `configmap/NAME` may still be there"),
+            Ok(Some(job)) if job.has_ended || !wait => return Ok(job),
+            Ok(Some(job)) => {
+                let limit_s = job.deadline_s.unwrap_or(WAIT_S) + BEYOND_S;
+                if start.elapsed().as_secs() >= limit_s {
+                    bail!("the Job {namespace}/{name} has not ended within {limit_s} s");
+                }
+                failures = 0;
+                if !std::mem::replace(&mut is_said, true) {
+                    complain(&format!("waiting for the Job {namespace}/{name} to end"));
+                }
+            }
+            Err(error) => {
+                failures += 1;
+                if !wait || failures == FAILURES_MAX {
+                    return Err(error);
+                }
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn fetched(args: &FetchArgs, client: &Client, namespace: &str, job: &JobRun) -> Result<ExitCode> {
     let message = job.pods.iter().find_map(|pod| Message::read(pod.message.as_deref()?));
     let wanted = Wanted {
         sha256: message.as_ref().map(|message| message.report_sha256.clone()),
@@ -84,7 +124,7 @@ async fn fetched(args: &FetchArgs) -> Result<ExitCode> {
         // The pod's own words are proof enough, and the clocks of nodes differ.
         since: job.created.filter(|_| message.is_none()),
     };
-    if let Some(json) = found(&client, &namespace, &job, &wanted).await {
+    if let Some(json) = found(client, namespace, job, &wanted).await {
         preflight_report::write(&args.report, json.as_bytes())?;
         complain(&format!("wrote `{}`", args.report.display()));
         return Ok(ExitCode::Go);

@@ -64,11 +64,17 @@ impl std::str::FromStr for Route {
             }
             ("file", Some(path)) => Ok(Self::File(path.into())),
             ("put", Some(url)) => {
-                let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+                // A signature in it is a secret, and arguments are seen by everybody.
+                let url = match url.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+                    Some(name) => std::env::var(name).map_err(|_| format!("the variable `{name}` is not set"))?,
+                    None => url.to_owned(),
+                };
+                let url =
+                    Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
                 url.map(Self::Put).ok_or_else(|| "put= needs an http or https URL".to_owned())
             }
             _ => {
-                let known = "termination, termination=FILE, log, configmap=NAME, file=FILE, put=URL";
+                let known = "termination, termination=FILE, log, configmap=NAME, file=FILE, put=URL, put=${VARIABLE}";
                 Err(format!("expected one of {known}"))
             }
         }

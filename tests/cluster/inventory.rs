@@ -155,7 +155,13 @@ fn said(inventory: Inventory) -> String {
     let mut accounts = inventory.service_accounts;
     // Every namespace has one, and manifests do not name it.
     accounts.retain(|account| account.name != "default");
+    let mut workloads = inventory.workloads;
+    // The API server selects and labels the pods of a Job by its uid.
+    for eks in workloads.iter_mut().filter_map(|workload| workload.eks.as_mut()).filter(|eks| eks.kind == "Job") {
+        eks.selector = None;
+    }
     let comparable = Inventory {
+        workloads,
         service_accounts: accounts,
         is_whole: false,
         sources: vec![],
@@ -164,7 +170,6 @@ fn said(inventory: Inventory) -> String {
         ..inventory
     };
     let text = format!("{comparable:#?}").replace("in the manifests", "in the cluster");
-    // The API server labels the pods of a Job.
     let is_own =
         |line: &&str| !line.starts_with("at: ") && !line.contains("controller-uid\":") && !line.contains("job-name\":");
     text.lines().map(str::trim).filter(is_own).collect::<Vec<_>>().join("\n")

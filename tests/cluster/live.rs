@@ -35,11 +35,14 @@ const AUDIT: &str = "EKS_PREFLIGHT_TEST_AUDIT";
 /// The address at which pods reach this host, where they do.
 const HOST: &str = "EKS_PREFLIGHT_TEST_HOST";
 
+/// Set where all of these are: what would be skipped fails.
+const COMPLETE: &str = "EKS_PREFLIGHT_TEST_COMPLETE";
+
 /// What a test may use.
 pub(crate) struct Place {
     pub(crate) client: Client,
     pub(crate) namespace: String,
-    kubeconfig: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
 }
 
 /// Runs a test in a namespace of its own, removes it, and shows what was in it if the test failed.
@@ -64,10 +67,38 @@ pub(crate) fn live<T: Future<Output = ()> + 'static>(test: impl FnOnce(Arc<Place
 pub(crate) fn setting(name: &str) -> Option<String> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty());
     if value.is_none() {
-        let test = std::thread::current().name().unwrap_or_default().to_owned();
-        eprintln!("skipped: {test}: {name} is not set");
+        skip(&format!("{name} is not set"));
     }
     value
+}
+
+fn skip(why: &str) {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    assert!(!is_complete(), "skipped: {test}: {why}");
+    eprintln!("skipped: {test}: {why}");
+}
+
+/// Whether it is the cluster of `fixtures/cluster`, in which everything is allowed.
+fn is_complete() -> bool {
+    std::env::var_os(COMPLETE).is_some()
+}
+
+/// Whether a test may use a name that somebody else may use as well.
+pub(crate) fn alone() -> bool {
+    if !is_complete() {
+        skip("the names in README may be in use there");
+    }
+    is_complete()
+}
+
+/// A program that a user of a cluster has; says that the test is skipped where it is missing.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        skip(&format!("there is no {name}"));
+    }
+    found
 }
 
 /// The image that pods of the tests run.

@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod deployed;
 mod health;
 mod inventory;
 mod jobs;
@@ -16,6 +17,9 @@ mod manifests;
 mod measure;
 mod pods;
 mod shop;
+#[allow(dead_code, reason = "the other tests of the program use the rest of it")]
+#[path = "../it/store.rs"]
+mod store;
 mod tokens;
 #[allow(dead_code, reason = "the other tests of the program use the rest of it")]
 #[path = "../it/tool.rs"]

@@ -17,7 +17,9 @@ const WORKLOADS: [&str; 3] = ["orders", "payments", "notifications"];
 
 const ACCOUNT: &str = "111122223333";
 const REGION: &str = "eu-west-1";
-const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIAPREFLIGHT0000000"), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)];
+/// The keys of the account that asks AWS.
+pub(crate) const KEYS: [(&str, &str); 2] =
+    [("AWS_ACCESS_KEY_ID", "AKIAPREFLIGHT0000000"), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)];
 const SECRET_KEY: &str = "canary-of-the-job";
 
 /// The image of the program, where the cluster's nodes have it.
@@ -34,7 +36,7 @@ pub(crate) struct Shop {
     pub(crate) secrets: BTreeMap<String, String>,
     /// What is to be checked.
     pub(crate) choice: Vec<String>,
-    image: String,
+    pub(crate) image: String,
 }
 
 impl Shop {
@@ -112,6 +114,11 @@ workloads: {workloads}
         for document in self.manifest("rbac") {
             self.create(document).await;
         }
+        self.keep_secrets().await;
+    }
+
+    /// Makes the Secret that the Job takes variables from.
+    pub(crate) async fn keep_secrets(&self) {
         let secret = json!({"metadata": {"name": "preflight-secrets"}, "stringData": self.secrets});
         self.place.create::<Secret>(secret).await;
     }

@@ -1,8 +1,10 @@
 //! A result leaves a pod by every route, and is fetched by each of them.
 
 use crate::store::Store;
-use crate::tool::{Ran, World};
+use crate::tool::{Ran, World, command};
 use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 const RESULT: &str = "/api/v1/namespaces/ops/configmaps/gate-result";
 const PODS: &str = "/api/v1/namespaces/ops/pods";
@@ -116,6 +118,38 @@ fn a_report_is_fetched_from_whatever_has_it_whole() {
 }
 
 #[test]
+fn a_job_that_still_runs_is_waited_for_if_that_is_asked_for() {
+    let cluster = Store::start();
+    let world = world(&cluster);
+    let ran = run(&world, "termination=last,log,configmap=gate-result");
+    finish(&cluster, &world, &ran);
+    let mut job: Value = serde_json::from_str(&cluster.get(JOB).unwrap()).unwrap();
+    let result = cluster.get(RESULT).unwrap();
+    cluster.remove(RESULT);
+    cluster.put(PODS, json!({ "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [] }));
+    assert_eq!(fetch(&world, "job/gate").code, 20, "nothing is there yet");
+
+    let mut waiting = command(&world.path(""));
+    waiting.args(["report", "fetch", "job/gate", "--kubeconfig", "kube", "--report", "fetched.json", "--wait"]);
+    let mut waiting = waiting.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(waiting.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("waiting for the Job ops/gate to end"), "{said}");
+    cluster.put(RESULT, result);
+    job["status"] = json!({ "conditions": [{ "type": "Failed", "status": "True" }] });
+    cluster.put(JOB, job);
+    assert!(waiting.wait().unwrap().success());
+    assert_eq!(text(&world, "fetched.json"), text(&world, "preflight-report.json"));
+}
+
+#[test]
+fn a_job_that_is_not_there_is_not_waited_for() {
+    let cluster = Store::start();
+    let ran = world(&cluster).tool(&["report", "fetch", "job/gate", "--kubeconfig", "kube", "--wait"]);
+    assert!(ran.code == 20 && ran.err.contains("there is no Job"), "{ran:?}");
+}
+
+#[test]
 fn a_route_that_fails_is_22_and_the_others_are_taken() {
     let cluster = Store::start();
     let world = world(&cluster);
@@ -136,4 +170,6 @@ fn a_route_that_fails_is_22_and_the_others_are_taken() {
     let ran = run(&world, "configmap=missing");
     assert!(ran.err.contains("manifest rbac"), "{ran:?}");
     assert_eq!(run(&world, "mail=me").code, 2);
+    let ran = run(&world, "put=${REPORT_URL_OF_NOBODY}");
+    assert!(ran.code == 2 && ran.err.contains("`REPORT_URL_OF_NOBODY` is not set"), "{ran:?}");
 }

@@ -16,7 +16,11 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1")
+    }
+
+    pub(crate) fn at(address: &str) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let things = Things::default();
         let shared = Arc::clone(&things);

@@ -250,7 +250,7 @@ impl<'a> Session<'a> {
             let seen = self.scope.elapsed();
             let mut drained = depths.iter().all(|depth| depth.is_empty() && !depth.is_deserted());
             if is_last {
-                drained &= self.unfinished().await? == Some(0);
+                drained &= self.is_read().await? && self.unfinished().await? == Some(0);
             }
             let mut changed = now.iter().zip(keys).take(changing);
             let completed = !complete && changed.all(|(effects, key)| effects.changed_since(&key.before));
@@ -284,6 +284,10 @@ impl<'a> Session<'a> {
             let poll = if is_last { LAST_POLL } else { POLL };
             self.scope.sleep(poll.max(seen - look)).await?;
         }
+    }
+
+    async fn is_read(&self) -> Result<bool, CannotTell> {
+        Ok(self.scope.within(CALL_LIMIT, "reading statistics", self.lever.is_read()).await??)
     }
 
     async fn unfinished(&self) -> Result<Option<u64>, CannotTell> {

@@ -22,6 +22,10 @@ pub struct JobRun {
     pub created: Option<Timestamp>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Whether it is complete or has failed.
+    pub has_ended: bool,
+    /// How long it may take, in seconds.
+    pub deadline_s: Option<u64>,
     /// Its pods, the latest first.
     pub pods: Vec<PodRun>,
 }
@@ -94,7 +98,11 @@ pub async fn job_run(
     let mut pods = pods.list(&of_job).await.map_err(|error| refused(&error, &attempted))?.items;
     pods.sort_by_key(|pod| std::cmp::Reverse(pod.metadata.creation_timestamp.clone()));
     let run = |pod: Pod| PodRun { message: last_words(&pod, container), name: pod.metadata.name.unwrap_or_default() };
+    let conditions = job.status.and_then(|status| status.conditions).unwrap_or_default();
+    let is_end = |type_: &str| ["Complete", "Failed"].contains(&type_);
     Ok(Some(JobRun {
+        has_ended: conditions.iter().any(|one| is_end(&one.type_) && one.status == "True"),
+        deadline_s: job.spec.and_then(|spec| spec.active_deadline_seconds?.try_into().ok()),
         created: job.metadata.creation_timestamp.and_then(|time| time.0.to_string().parse().ok()),
         annotations: job.metadata.annotations.unwrap_or_default(),
         pods: pods.into_iter().map(run).collect(),

@@ -109,10 +109,13 @@ pub trait Lever: Send + Sync {
     /// The queue of a side.
     fn depth(&self, side: Side) -> BoxFuture<'_, Result<Depth, BrokerError>>;
 
-    /// How many messages of both queues wait or are in a consumer's hands; nothing while that is not known. It may lag.
+    /// Whether each queue is known to have a reader. It may lag.
     ///
     /// # Errors
     /// Also if both queues are read by the same consumer.
+    fn is_read(&self) -> BoxFuture<'_, Result<bool, BrokerError>>;
+
+    /// How many messages of both queues wait or are in a consumer's hands; nothing while that is not known. It may lag.
     fn unfinished(&self) -> BoxFuture<'_, Result<Option<u64>, BrokerError>>;
 
     /// How many messages the dead-letter queues hold: those configured and those followed.

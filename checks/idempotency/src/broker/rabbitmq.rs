@@ -312,9 +312,9 @@ impl Lever for RabbitmqLever {
         Box::pin(self.declared(self.settings.queues.of(side)))
     }
 
-    fn unfinished(&self) -> BoxFuture<'_, Result<Option<u64>, BrokerError>> {
+    fn is_read(&self) -> BoxFuture<'_, Result<bool, BrokerError>> {
         Box::pin(async {
-            let Some(management) = &self.management else { return Ok(None) };
+            let Some(management) = &self.management else { return Ok(false) };
             let queues = &self.settings.queues;
             let (ecs, eks) = (management.readers(&queues.ecs).await?, management.readers(&queues.eks).await?);
             if let Some(both) = ecs.intersection(&eks).next() {
@@ -326,9 +326,14 @@ impl Lever for RabbitmqLever {
                     ),
                 });
             }
-            if ecs.is_empty() || eks.is_empty() {
-                return Ok(None);
-            }
+            Ok(!ecs.is_empty() && !eks.is_empty())
+        })
+    }
+
+    fn unfinished(&self) -> BoxFuture<'_, Result<Option<u64>, BrokerError>> {
+        Box::pin(async {
+            let Some(management) = &self.management else { return Ok(None) };
+            let queues = &self.settings.queues;
             let messages = (management.messages(&queues.ecs).await?, management.messages(&queues.eks).await?);
             Ok(messages.0.zip(messages.1).map(|(ecs, eks)| ecs + eks))
         })

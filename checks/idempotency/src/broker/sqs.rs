@@ -343,6 +343,11 @@ impl Lever for SqsLever {
         Box::pin(self.counts(self.settings.queues.of(side)))
     }
 
+    /// A queue tells nothing of who reads it.
+    fn is_read(&self) -> BoxFuture<'_, Result<bool, BrokerError>> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+
     fn unfinished(&self) -> BoxFuture<'_, Result<Option<u64>, BrokerError>> {
         Box::pin(async {
             let mut total = 0;
