@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 /// Says with evidence whether the next step of a migration from Amazon ECS to Amazon EKS is safe.
 ///
-/// Exit codes: 0 go, 10 no-go, 11 inconclusive, 2 usage or configuration, 20 nothing could be reached, 21 interrupted,
-/// 22 the report could not be written, 30 `report verify` refuses.
+/// Exit codes: 0 go, 10 no-go, 11 inconclusive, 1 this tool failed, 2 usage or configuration, 20 nothing could be reached,
+/// 21 interrupted, 22 the report could not be written, 30 `report verify` refuses.
 #[derive(Debug, Parser)]
 #[command(name = "eks-preflight", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -45,8 +45,7 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         of: SchemaOf,
     },
-    /// Print what a run in the cluster needs, derived from its plan: a Job, Roles with exactly the rights of the planned
-    /// checks, an IAM policy.
+    /// Print what a run in the cluster needs: a Job, Roles with exactly the rights of its plan, an IAM policy.
     Manifest(ManifestArgs),
     /// Remove what an interrupted run created, from its journal.
     Cleanup(CleanupArgs),
