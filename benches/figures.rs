@@ -164,6 +164,7 @@ fn write_world(folder: &Path, servers: &[Redis]) -> Result<()> {
     std::fs::write(folder.join("preflight.yaml"), config)?;
     std::fs::create_dir_all(folder.join("manifests"))?;
     std::fs::create_dir_all(folder.join("ecs"))?;
+    std::fs::write(folder.join("ecs/scalable-targets.json"), r#"{"ScalableTargets": []}"#)?;
     for index in 0..WORKLOADS {
         let name = format!("service-{index:03}");
         let manifest = format!(
