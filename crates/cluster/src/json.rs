@@ -24,7 +24,7 @@ enum Of {
     Object,
     Metadata,
     Annotations,
-    /// Who set what: that somebody did is read, and not what.
+    /// Who set what: who scaled it is read.
     Managers,
     Status,
     Rest,
@@ -74,9 +74,12 @@ impl<'de> Visitor<'de> for Part<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Tree, A::Error> {
         let mut items = vec![];
-        let of = if matches!(self.of, Of::Managers) { self.of } else { Of::Rest };
+        let are_managers = matches!(self.of, Of::Managers);
+        let of = if are_managers { self.of } else { Of::Rest };
         while let Some(item) = access.next_element_seed(Self { of, ..self })? {
-            items.push(item);
+            if !are_managers || scales(&item) {
+                items.push(item);
+            }
         }
         Ok(Tree::List(items))
     }
@@ -94,6 +97,14 @@ impl<'de> Visitor<'de> for Part<'_> {
         }
         Ok(Tree::Map(fields))
     }
+}
+
+/// Whether a manager set the number of pods alone, as autoscalers do.
+fn scales(manager: &Node) -> bool {
+    let Tree::Map(fields) = &manager.tree else { return false };
+    fields
+        .iter()
+        .any(|(name, value)| name == "subresource" && matches!(&value.tree, Tree::Text(text) if text == "scale"))
 }
 
 #[cfg(test)]
@@ -126,7 +137,7 @@ mod tests {
     #[test]
     fn what_nobody_reads_is_dropped_where_it_stands_and_nowhere_else() {
         let node = item(&format!(
-            r#"{{"metadata": {{"managedFields": [{{"manager": "m", "fieldsV1": {{"f:spec": {{}}}}}}], "annotations": {{"{LAST_APPLIED}": "{{}}", "a": "b"}}}},
+            r#"{{"metadata": {{"managedFields": [{{"manager": "m", "subresource": "scale", "fieldsV1": {{}}}}, {{"manager": "n"}}], "annotations": {{"{LAST_APPLIED}": "{{}}", "a": "b"}}}},
                  "data": {{"managedFields": "kept", "status": "kept"}},
                  "status": {{"phase": "Running", "containerStatuses": [], "conditions": []}}}}"#
         ));
@@ -137,7 +148,8 @@ mod tests {
         };
         assert_eq!(fields(&["metadata"]), ["managedFields", "annotations"]);
         let managers = object.path(&["metadata"]).unwrap().items("managedFields").unwrap();
-        assert_eq!((managers[0].fields().unwrap().len(), managers[0].needed("manager").unwrap()), (1, "m".to_owned()));
+        assert_eq!((managers.len(), managers[0].fields().unwrap().len()), (1, 2));
+        assert_eq!(managers[0].needed("manager").unwrap(), "m");
         assert_eq!(fields(&["metadata", "annotations"]), ["a"]);
         assert_eq!(fields(&["data"]), ["managedFields", "status"]);
         assert_eq!(fields(&["status"]), ["phase", "conditions"]);
