@@ -58,7 +58,7 @@ impl Planned {
         for (meta, item) in areas.items() {
             planned.add(meta, item, phase, loaded);
         }
-        planned.list_what_has_no_subject();
+        planned.list_what_has_no_subject(phase, loaded);
         planned.unique()?;
         planned.select(&choice.only, || nothing_deployed(&loaded.config, &areas.irsa.inventory))?;
         planned.consent(&choice.consent)?;
@@ -90,12 +90,16 @@ impl Planned {
         Ok((phase, Self { transition, steps: vec![], excluded: vec![], waivers: vec![], reading: vec![] }))
     }
 
-    /// A check that found nothing to look at must not vanish without a word.
-    fn list_what_has_no_subject(&mut self) {
+    /// A check that found nothing to look at must not vanish without a word, and one that is required by name stays open.
+    fn list_what_has_no_subject(&mut self, phase: Phase, loaded: &Loaded) {
         for meta in areas::metas() {
-            let is_named =
-                self.steps.iter().map(|step| step.meta.id).chain(self.excluded.iter().map(|one| one.check.as_str()));
-            if !is_named.into_iter().any(|id| id == meta.id) {
+            let is_planned = self.steps.iter().any(|step| step.meta.id == meta.id);
+            let is_named = is_planned || self.excluded.iter().any(|one| one.check == meta.id);
+            if !is_planned && is_raised(meta, loaded) {
+                let why = "`required` in the configuration names it, and there is nothing that it could be about";
+                let check = Unread(CannotTell::prerequisite(why));
+                self.add(meta, Item::planned("everything", vec![], check), phase, loaded);
+            } else if !is_named {
                 self.excluded.push(Excluded {
                     check: meta.id.to_owned(),
                     subject: "everything".to_owned(),
@@ -107,7 +111,7 @@ impl Planned {
 
     fn add(&mut self, meta: &'static Meta, item: Item, phase: Phase, loaded: &Loaded) {
         let Item { subject, kind, targets, rights } = item;
-        let raised = loaded.config.required.iter().any(|wanted| pattern::matches(wanted, meta.id));
+        let raised = is_raised(meta, loaded);
         match kind {
             ItemKind::Excluded(reason) => self.excluded.push(Excluded { check: meta.id.to_owned(), subject, reason }),
             ItemKind::Planned(check) => {
@@ -240,6 +244,11 @@ impl Planned {
         let steps = self.steps.iter().filter(|step| step.skip.is_none());
         steps.flat_map(|step| &step.rights).chain(&self.reading).collect()
     }
+}
+
+/// Whether the configuration says that a check decides in every phase.
+fn is_raised(meta: &Meta, loaded: &Loaded) -> bool {
+    loaded.config.required.iter().any(|wanted| pattern::matches(wanted, meta.id))
 }
 
 /// A check of what could not be read.

@@ -70,8 +70,8 @@ pub(crate) struct Config {
     /// The phases of this migration in order, if they are not the built-in ones.
     #[serde(default)]
     pub phases: Vec<OwnPhase>,
-    /// Checks that decide about the verdict in every phase, by id; `*` stands for any part. A level is only ever raised
-    /// here; [`Config::waivers`] lower one.
+    /// Checks that decide about the verdict in every phase, by id; `*` stands for any part. One that finds nothing to look
+    /// at is in the plan all the same, and cannot tell. A level is only ever raised here; [`Config::waivers`] lower one.
     #[serde(default)]
     pub required: Vec<String>,
     /// Decisions that a check does not decide about the verdict, each by a person and for a time.

@@ -3,7 +3,7 @@
 use preflight_report::{
     CheckResult, Evidence, Level, Outcome, Plan, Report, Summary, Verdict, problems_between, summarise,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A report, ready to be shown.
 pub(super) struct View<'a> {
@@ -12,7 +12,7 @@ pub(super) struct View<'a> {
     pub(super) verdict: Verdict,
     /// Whether every planned item has exactly one result and the run ended by itself.
     pub(super) complete: bool,
-    /// Everything in the way of `go`, one line each, and failed advisory results.
+    /// Everything in the way of `go`, one line each, failed advisory results, and the areas of which nothing was planned.
     pub(super) because: Vec<String>,
     /// Every result, in the order of the report.
     pub(super) cases: Vec<Case<'a>>,
@@ -73,6 +73,10 @@ impl<'a> View<'a> {
             let line = format!("the summary does not follow from plan and results: `{stated}` stated, `{found}` found");
             because.insert(0, line);
         }
+        because.extend(
+            unplanned(&report.plan)
+                .map(|area| format!("{area}: nothing of it was planned, so the verdict says nothing of it")),
+        );
         Self {
             report,
             verdict,
@@ -144,10 +148,22 @@ impl<'a> View<'a> {
     }
 }
 
+/// The areas of which no check is in the plan.
+fn unplanned(plan: &Plan) -> impl Iterator<Item = &str> {
+    let planned: BTreeSet<&str> = plan.items.iter().map(|item| area(&item.check)).collect();
+    let excluded: BTreeSet<&str> = plan.excluded.iter().map(|one| area(&one.check)).collect();
+    excluded.into_iter().filter(move |area| !planned.contains(area))
+}
+
+/// The part of a check's id before the point.
+fn area(check: &str) -> &str {
+    check.split_once('.').map_or(check, |(area, _)| area)
+}
+
 impl<'a> Case<'a> {
     /// The part of the check's id before the point.
     pub(super) fn area(&self) -> &'a str {
-        self.result.check.split_once('.').map_or(self.result.check.as_str(), |(area, _)| area)
+        area(&self.result.check)
     }
 
     /// The outcome with its reason, and `advisory` where it does not decide.

@@ -10,6 +10,7 @@ mod init;
 mod inventory;
 mod journey;
 mod lab;
+mod levels;
 mod lint;
 mod manifest;
 mod rights;

@@ -17,6 +17,7 @@ mod exchange_succeeds;
 mod jar;
 mod live;
 mod place;
+mod preset;
 mod reach;
 mod refusal;
 mod sdk_capable;

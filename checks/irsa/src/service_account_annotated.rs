@@ -3,12 +3,13 @@
 //! The pod identity webhook looks at one place only: the annotation `eks.amazonaws.com/role-arn` of the ServiceAccount
 //! that the pod names. It injects whatever stands there, however malformed, and says nothing when it stands elsewhere; the
 //! pod then runs as the node's role. This check tells the common mistakes apart: no such ServiceAccount, the annotation on
-//! the pod, a wrong key, the ServiceAccount `default`, white space, another resource, another role or account, and
-//! `AWS_ROLE_ARN` written down in a container. It cannot tell when the ServiceAccount is neither in the manifests nor can
-//! be read from the cluster. Correct the annotation and create the pods anew: the webhook acts on creation alone.
+//! the pod, a wrong key, the ServiceAccount `default`, white space, another resource, another role or account,
+//! `AWS_ROLE_ARN` or `AWS_ACCESS_KEY_ID` in a container, and pods that the webhook is told to leave out. It cannot tell
+//! when the ServiceAccount is neither in the manifests nor can be read from the cluster. Correct the annotation and create the pods anew: the webhook acts on creation alone.
 
 use crate::Env;
 use crate::arn::RoleArn;
+use crate::preset::{KEY_VARIABLE, Preset, ROLE_VARIABLE};
 use crate::subject::{Account, ROLE_ANNOTATION, Subject, means_role};
 use preflight_cluster::ServiceAccount;
 use preflight_core::{CannotTell, Check, Disruption, Entry, Evidence, Finding, Levels, Meta, Permission, Run, Scope};
@@ -17,12 +18,12 @@ pub(crate) const META: Meta = Meta {
     id: "irsa.service-account-annotated",
     title: "The ServiceAccount names the pod's role",
     proves: "The ServiceAccount of the pods exists and is annotated with the well-formed ARN of a role, the expected one if \
-             one is configured, and no container has another role written down.",
+             one is configured, the webhook is not told to leave the pods out, and no container has another role or keys.",
     fails_when: "The ServiceAccount is missing; the annotation is missing, stands on the pod or under another key; its \
                  value is not the ARN of a role, or of another role or account than expected; a container sets AWS_ROLE_ARN to \
-                 another one.",
-    unknown_when: "The ServiceAccount is not in the manifests and cannot be read from the cluster; the configuration \
-                   names two clusters.",
+                 another one, or AWS_ACCESS_KEY_ID; every container is skipped.",
+    unknown_when: "The ServiceAccount is not in the manifests and cannot be read from the cluster; AWS_ROLE_ARN of a \
+                   container cannot be read; the configuration names two clusters.",
     fix: "Annotate the ServiceAccount with eks.amazonaws.com/role-arn, let the pod name that ServiceAccount, and create the \
           pods anew.",
     permissions: &[Permission::Kubernetes { verb: "get", group: "", resource: "serviceaccounts" }],
@@ -91,8 +92,17 @@ impl Annotated {
             let detail = "every pod of the namespace that names no ServiceAccount gets this role too";
             finding = finding.with(Evidence::new("note", &reference, detail));
         }
-        let presets = self.presets(&annotation.value);
-        Ok([vec![finding.with(place)], presets].concat())
+        let others = self.left_out().into_iter().chain(self.presets(&annotation.value));
+        let findings: Vec<Finding> = [finding.with(place)].into_iter().chain(others).collect();
+        let is_open = |preset: &&Preset| preset.name == ROLE_VARIABLE && preset.value.is_none();
+        match subject.presets.iter().find(is_open) {
+            Some(preset) if findings.iter().all(|finding| finding.met) => Err(CannotTell::insufficient(format!(
+                "the container {} gets {ROLE_VARIABLE} from where it cannot be read ({}); where it is set, the webhook \
+                 injects neither role nor token: remove it",
+                preset.container, preset.at
+            ))),
+            _ => Ok(findings),
+        }
     }
 
     fn expected(&self) -> String {
@@ -154,22 +164,59 @@ impl Annotated {
         Some((wrong, format!("Annotate {} with {expected}, or correct `roleArn`.", self.subject.reference())))
     }
 
-    /// Containers that have another role written down.
+    /// What the webhook is told to leave as it is.
+    fn left_out(&self) -> Option<Finding> {
+        let Subject { skipped, containers, pod_at, .. } = &self.subject;
+        if skipped.is_empty() {
+            return None;
+        }
+        let place = Evidence::new("manifest", pod_at.as_str(), "eks.amazonaws.com/skip-…");
+        let observed = format!("the webhook is told to leave out the containers {}", skipped.join(", "));
+        let expected = "the webhook injects role and token into a container of the pod";
+        if skipped.len() < *containers {
+            return Some(Finding::met(format!("{observed}, and not the others"), expected).with(place));
+        }
+        let fix = "Remove the annotation eks.amazonaws.com/skip-containers, and the label \
+                   eks.amazonaws.com/skip-pod-identity-webhook, from the pods.";
+        Some(Finding::unmet(observed, expected).fix(fix).with(place))
+    }
+
+    /// Containers that have another identity written down.
     fn presets(&self, annotated: &str) -> Vec<Finding> {
-        let other = |preset: &&crate::subject::Preset| preset.value.as_deref().is_some_and(|value| value != annotated);
-        let finding = |preset: &crate::subject::Preset| {
-            let value = preset.value.as_deref().unwrap_or_default();
-            let observed =
-                format!("the container {} sets AWS_ROLE_ARN to `{}`", preset.container, value.escape_debug());
-            let expected = format!("no container sets AWS_ROLE_ARN to anything but {annotated}");
-            let fix = format!(
-                "Remove AWS_ROLE_ARN from the container {}: where it is set, the webhook injects neither role nor token.",
-                preset.container
-            );
-            let place = Evidence::new("manifest", preset.at.as_str(), format!("AWS_ROLE_ARN: {value}"));
-            Finding::unmet(observed, expected).fix(fix).with(place)
-        };
-        self.subject.presets.iter().filter(other).map(finding).collect()
+        self.subject.presets.iter().filter_map(|preset| self.of_preset(preset, annotated)).collect()
+    }
+
+    fn of_preset(&self, preset: &Preset, annotated: &str) -> Option<Finding> {
+        let Preset { container, name, value, at } = preset;
+        let place = |text: String| Evidence::new("manifest", at.as_str(), text);
+        match (name.as_str(), value.as_deref()) {
+            (ROLE_VARIABLE, Some(value)) if value != annotated => {
+                let observed = format!("the container {container} sets {ROLE_VARIABLE} to `{}`", value.escape_debug());
+                let expected = format!("no container sets {ROLE_VARIABLE} to anything but {annotated}");
+                let fix = format!(
+                    "Remove {ROLE_VARIABLE} from the container {container}: where it is set, the webhook injects neither \
+                     role nor token."
+                );
+                Some(Finding::unmet(observed, expected).fix(fix).with(place(format!("{ROLE_VARIABLE}: {value}"))))
+            }
+            // An empty one is none.
+            (ROLE_VARIABLE, _) | (KEY_VARIABLE, Some("")) => None,
+            (KEY_VARIABLE, _) => {
+                let observed = format!("the container {container} has the keys of another identity ({KEY_VARIABLE})");
+                let fix = format!(
+                    "Remove {KEY_VARIABLE} and AWS_SECRET_ACCESS_KEY from the container {container}: SDKs take them before \
+                     the role."
+                );
+                let expected = format!("no container has {KEY_VARIABLE}");
+                Some(Finding::unmet(observed, expected).fix(fix).with(place(KEY_VARIABLE.to_owned())))
+            }
+            _ => {
+                let seen = format!("what the container {container} takes from {at} cannot be read");
+                let expected = format!("no container has {KEY_VARIABLE}");
+                let doubt = format!("if {KEY_VARIABLE} is in it, SDKs take that before the role");
+                Some(Finding::met(format!("{seen}; {doubt}"), expected).with(place(name.clone())))
+            }
+        }
     }
 }
 
@@ -267,18 +314,60 @@ mod tests {
         fails(&judge("999922223333", None), "`aws.accountId` is 999922223333", "Name a role of the account");
     }
 
+    fn assess(workload: Workload) -> Result<Vec<Finding>, CannotTell> {
+        let account = account(&[(ROLE_ANNOTATION, ROLE)]);
+        let subject = subject(&env(workload, vec![account.clone()], Some(ROLE))).unwrap();
+        Annotated { subject }.assess(Ok(Account::Present(account)))
+    }
+
+    fn with_variable(name: &str, value: Value) -> Result<Vec<Finding>, CannotTell> {
+        let mut workload = workload();
+        let variable = EnvVar { name: name.to_owned(), value, at: sited(()).at };
+        let container = Container { name: "app".to_owned(), env: vec![variable], ..Container::default() };
+        workload.eks.as_mut().unwrap().pod.containers.push(container);
+        assess(workload)
+    }
+
     #[test]
     fn a_container_with_another_role_written_down_fails() {
-        let with = |value: Value| {
-            let mut workload = workload();
-            let variable = EnvVar { name: "AWS_ROLE_ARN".to_owned(), value, at: sited(()).at };
-            let container = Container { name: "app".to_owned(), env: vec![variable], ..Container::default() };
-            workload.eks.as_mut().unwrap().pod.containers.push(container);
-            judge_with(workload, &[(ROLE_ANNOTATION, ROLE)], Some(ROLE))
-        };
+        let with = |value: &str| with_variable("AWS_ROLE_ARN", Value::Plain(value.to_owned())).unwrap();
         let other = "arn:aws:iam::111122223333:role/ecs-orders";
-        fails(&with(Value::Plain(other.to_owned())), "the container app sets AWS_ROLE_ARN", "Remove AWS_ROLE_ARN");
-        assert!(with(Value::Plain(ROLE.to_owned())).iter().all(|finding| finding.met));
+        fails(&with(other), "the container app sets AWS_ROLE_ARN", "Remove AWS_ROLE_ARN");
+        assert!(with(ROLE).iter().all(|finding| finding.met));
+        let unread = with_variable("AWS_ROLE_ARN", Value::Secret("key role of Secret aws".to_owned()));
+        assert!(unread.unwrap_err().detail.contains("cannot be read"));
+    }
+
+    #[test]
+    fn a_container_with_keys_fails_wherever_they_come_from() {
+        for value in [Value::Plain("AKIAPREFLIGHT0000000".to_owned()), Value::Secret("key id of Secret aws".to_owned())]
+        {
+            let findings = with_variable("AWS_ACCESS_KEY_ID", value).unwrap();
+            fails(&findings, "the keys of another identity", "Remove AWS_ACCESS_KEY_ID");
+            assert!(!format!("{findings:?}").contains("AKIAPREFLIGHT"), "the key is told");
+        }
+        assert!(with_variable("AWS_ACCESS_KEY_ID", Value::Plain(String::new())).unwrap().len() == 1);
+        let all = with_variable("*", Value::Secret("every key of Secret aws".to_owned())).unwrap();
+        assert!(all[1].met && all[1].observed.contains("if AWS_ACCESS_KEY_ID is in it"), "{all:?}");
+        assert_eq!(with_variable("DB_*", Value::Secret("every key of Secret db".to_owned())).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn pods_that_the_webhook_is_told_to_leave_out_fail_unless_a_container_is_left() {
+        let with = |names: &str, label: Option<&str>| {
+            let mut workload = workload();
+            let pod = &mut workload.eks.as_mut().unwrap().pod;
+            pod.containers =
+                ["app", "proxy"].map(|name| Container { name: name.to_owned(), ..Container::default() }).into();
+            pod.annotations.insert("eks.amazonaws.com/skip-containers".to_owned(), names.to_owned());
+            pod.labels.extend(label.map(|label| (label.to_owned(), "true".to_owned())));
+            assess(workload).unwrap()
+        };
+        fails(&with("app, proxy", None), "leave out the containers app, proxy", "Remove the annotation");
+        fails(&with("", Some("eks.amazonaws.com/skip-pod-identity-webhook")), "app, proxy", "Remove the annotation");
+        let one = with("proxy", None);
+        assert!(one.iter().all(|finding| finding.met) && one[1].observed.contains("proxy, and not the others"));
+        assert_eq!(with("other", None).len(), 1);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::Env;
 use crate::arn::{RoleArn, partition_of};
 use crate::live::Live;
-use preflight_cluster::{EksWorkload, ServiceAccount, Workload};
+use crate::preset::{Preset, presets, skipped};
+use preflight_cluster::{ServiceAccount, Workload};
 use preflight_core::{CannotTell, Check, Item, Right, Run, Scope};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +28,10 @@ pub(crate) struct Subject {
     pub(crate) is_named: bool,
     pub(crate) pod_annotations: BTreeMap<String, String>,
     pub(crate) presets: Vec<Preset>,
+    /// The containers that the webhook is told to leave as they are, ...
+    pub(crate) skipped: Vec<String>,
+    /// ... of so many.
+    pub(crate) containers: usize,
     /// The role that the configuration expects.
     pub(crate) expected: Option<String>,
     /// The ServiceAccount, if the inventory has it.
@@ -34,15 +39,6 @@ pub(crate) struct Subject {
     /// Whether a ServiceAccount that the inventory lacks does not exist.
     pub(crate) is_whole: bool,
     pub(crate) live: Arc<Live>,
-}
-
-/// `AWS_ROLE_ARN` in the environment of a container.
-#[derive(Clone, Debug)]
-pub(crate) struct Preset {
-    pub(crate) container: String,
-    /// The value, if it is written down.
-    pub(crate) value: Option<String>,
-    pub(crate) at: String,
 }
 
 /// The ServiceAccount of a subject.
@@ -133,23 +129,14 @@ impl Env {
             is_named: named.is_some(),
             pod_annotations: eks.pod.annotations.clone(),
             presets: presets(eks),
+            skipped: skipped(eks),
+            containers: eks.pod.containers.len(),
             expected,
             known: known.cloned(),
             is_whole: self.inventory.is_whole,
             live: live.clone(),
         })
     }
-}
-
-fn presets(eks: &EksWorkload) -> Vec<Preset> {
-    let containers = eks.pod.containers.iter().chain(&eks.pod.init_containers);
-    let of = |container: &preflight_cluster::Container| {
-        let name = container.name.clone();
-        let variable = container.env.iter().rfind(|variable| variable.name == "AWS_ROLE_ARN")?;
-        let value = variable.plain().map(str::to_owned);
-        Some(Preset { container: name, value, at: variable.at.clone() })
-    };
-    containers.filter_map(of).collect()
 }
 
 /// Whether an annotation's key looks as if somebody meant to name a role.
@@ -257,7 +244,7 @@ impl Subject {
 pub(crate) mod tests {
     use super::*;
     use crate::{Expected, Settings};
-    use preflight_cluster::{AwsAccess, ClusterAccess, Controller, EcsTask, Inventory, Pod, Sited};
+    use preflight_cluster::{AwsAccess, ClusterAccess, Controller, EcsTask, EksWorkload, Inventory, Pod, Sited};
     use preflight_core::ItemKind;
 
     pub(crate) const ROLE: &str = "arn:aws:iam::111122223333:role/apps/orders";
