@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Runs a command; gives how long it took, and the most memory that it held, in bytes.
+/// Runs a command with the variables of the image; gives how long it took, and the most memory that it held, in bytes.
 pub(crate) fn measured(command: &mut Command) -> (Ran, Duration, u64) {
     let start = Instant::now();
+    command.env("MALLOC_ARENA_MAX", "1");
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let status = PathBuf::from(format!("/proc/{}/status", child.id()));
     let peak = std::thread::spawn(move || {
