@@ -158,9 +158,11 @@ fn a_removal_that_reaches_further_than_the_key_is_refused_where_it_stands() {
     };
     assert_eq!(with("DELETE FROM t WHERE id = :key"), "no mistake");
     for (statement, expected) in [
-        ("DELETE FROM t WHERE id = :key OR 1=1", "must not contain OR"),
+        ("DELETE FROM t WHERE id = :key OR 1=1", "`id = :key OR 1=1` may reach the rows of others"),
+        ("DELETE FROM t WHERE id IN (:key, id)", "`id IN (:key, id)` may reach the rows of others"),
+        ("DELETE t FROM t, u WHERE u.id = :key", "with one table"),
         ("DELETE FROM t WHERE id = 1 /* :key */", "must not contain a comment"),
-        ("UPDATE t SET id = :key", "must compare a column with `:key`"),
+        ("UPDATE t SET id = :key WHERE a = 1", "must compare a column with `:key`"),
     ] {
         let found = with(statement);
         assert!(found.contains("preflight.yaml:13:") && found.contains(expected), "{found}");

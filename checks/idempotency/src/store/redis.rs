@@ -8,7 +8,7 @@ use super::probe::{CONNECT_LIMIT, ROWS_MAX};
 use super::{Removed, Store, StoreError};
 use crate::effects::{Part, Row};
 use crate::env::{Endpoint, Tls};
-use crate::template::Template;
+use crate::template::KeyPattern;
 use futures::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, ServerErrorKind};
@@ -32,10 +32,10 @@ pub struct Redis {
     /// What a message leaves: keys such as `order:{key}`, or patterns such as `order:{key}:*`. Each must change when a
     /// message was handled. They are deleted at the end.
     #[schemars(length(min = 1))]
-    pub keys: Vec<Template>,
+    pub keys: Vec<KeyPattern>,
     /// Further keys or patterns to delete at the end, for example those of deduplication records.
     #[serde(default)]
-    pub cleanup: Vec<Template>,
+    pub cleanup: Vec<KeyPattern>,
 }
 
 struct RedisStore {
@@ -102,6 +102,11 @@ fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
+/// Whether a name carries the key, whatever the server took for a match.
+fn is_of(name: &str, key: &str) -> bool {
+    name.contains(key)
+}
+
 /// Bytes as text, the same for the same bytes.
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| {
@@ -110,7 +115,7 @@ fn text(bytes: Vec<u8>) -> String {
 }
 
 impl RedisStore {
-    async fn keys(&mut self, template: &Template, key: &str) -> RedisResult<Vec<String>> {
+    async fn keys(&mut self, template: &KeyPattern, key: &str) -> RedisResult<Vec<String>> {
         let wanted = template.with(key);
         if !is_pattern(&wanted) {
             return Ok(vec![wanted]);
@@ -121,7 +126,7 @@ impl RedisStore {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(&wanted).arg("COUNT").arg(1_000);
             let (next, keys): (u64, Vec<Vec<u8>>) = scan.query_async(&mut self.connection).await?;
-            found.extend(keys.into_iter().map(text));
+            found.extend(keys.into_iter().map(text).filter(|name| is_of(name, key)));
             cursor = next;
             if cursor == 0 || found.len() > ROWS_MAX {
                 break;
@@ -233,5 +238,16 @@ impl Store for RedisStore {
 
     fn remove<'a>(&'a mut self, key: &'a str) -> BoxFuture<'a, Removed> {
         Box::pin(self.delete(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_the_key_is_of_others() {
+        assert!(is_of("seen:pf-1-00d001:a", "pf-1-00d001"));
+        assert!(!is_of("prod:session:1", "pf-1-00d001"));
     }
 }

@@ -172,7 +172,7 @@ async fn a_removal_that_fails_stops_no_other_one_and_says_what_was_attempted() {
     let broken = [
         (json!("DELETE FROM nothing WHERE order_id = :key"), Reason::PrerequisiteFailed, "nothing"),
         (json!("DELETE FROM mysql.user WHERE User = :key"), Reason::Forbidden, "denied"),
-        (json!("DELETE FROM payments WHERE order_id = :key AND"), Reason::PrerequisiteFailed, "syntax"),
+        (json!("DELETE FROM payments WHERE order_id = :key LIMIT"), Reason::PrerequisiteFailed, "syntax"),
     ];
     let _consumers = bench.consumers("correct").await;
     for (statement, reason, answered) in broken {
