@@ -121,22 +121,31 @@ pub(crate) fn check_removal(statement: &str) -> Result<(), TemplateError> {
     if let Some(odd) = tokens.iter().position(is_odd) {
         return refused(&tokens[odd..=odd]);
     }
-    let conditions = conditions(&tokens).ok_or(TemplateError::NotOneTable)?;
-    let (mut start, mut is_compared) = (0, false);
-    for end in at_top(conditions, |token| token.is("AND")).chain([conditions.len()]) {
-        let condition = &conditions[start..end];
-        let outline = outline(statement, condition);
-        if !is_simple(&outline) && !KEYED.contains(&outline.join(" ").as_str()) {
-            return refused(condition);
-        }
-        is_compared |= KEYED.contains(&outline.join(" ").as_str());
-        start = end + 1;
+    let (_, conditions) = parts(&tokens).ok_or(TemplateError::NotOneTable)?;
+    let is_understood =
+        |condition: &&[Token]| is_keyed(statement, condition) || is_simple(&outline(statement, condition));
+    match conditions.iter().find(|condition| !is_understood(condition)) {
+        Some(condition) => refused(condition),
+        None if conditions.iter().any(|condition| is_keyed(statement, condition)) => Ok(()),
+        None => Err(TemplateError::NotCompared),
     }
-    if is_compared { Ok(()) } else { Err(TemplateError::NotCompared) }
 }
 
-/// What stands after WHERE in `DELETE FROM t WHERE …` and `UPDATE t SET … WHERE …`.
-fn conditions(tokens: &[Token]) -> Option<&[Token]> {
+/// A query of no rows that shows the columns which a statement that removes compares with the key.
+pub(crate) fn compared(statement: &str) -> String {
+    let tokens = tokens(statement);
+    let (table, conditions) = parts(&tokens).unwrap_or_default();
+    let column = |condition: &&[Token]| {
+        let name = if condition.first()?.is_symbol(':') { condition.get(3..)? } else { condition };
+        let after = after_column(name)?.len();
+        is_keyed(statement, condition).then(|| text(statement, &name[..name.len() - after]))
+    };
+    let columns: Vec<String> = conditions.iter().filter_map(column).collect();
+    format!("SELECT {} FROM {} LIMIT 0", columns.join(", "), text(statement, table))
+}
+
+/// The table and the conditions of `DELETE FROM t WHERE …` or `UPDATE t SET … WHERE …`.
+fn parts(tokens: &[Token]) -> Option<(&[Token], Vec<&[Token]>)> {
     let table = match tokens {
         [delete, from, rest @ ..] if delete.is("DELETE") && from.is("FROM") => rest,
         [update, rest @ ..] if update.is("UPDATE") => rest,
@@ -145,9 +154,21 @@ fn conditions(tokens: &[Token]) -> Option<&[Token]> {
     let rest = after_column(table)?;
     let at = at_top(rest, |token| token.is("WHERE")).next()?;
     let is_one = if tokens[0].is("DELETE") { at == 0 } else { rest[0].is("SET") };
-    let rest = is_one.then_some(&rest[at + 1..])?;
-    let end = at_top(rest, |token| token.is("ORDER") || token.is("LIMIT")).next();
-    Some(&rest[..end.unwrap_or(rest.len())])
+    let after = is_one.then_some(&rest[at + 1..])?;
+    let ends = |token: &Token| token.is("ORDER") || token.is("LIMIT") || token.is_symbol(';');
+    let after = &after[..at_top(after, ends).next().unwrap_or(after.len())];
+    let mut start = 0;
+    let mut conditions = vec![];
+    for end in at_top(after, |token| token.is("AND")).chain([after.len()]) {
+        conditions.push(&after[start..end]);
+        start = end + 1;
+    }
+    Some((&table[..table.len() - rest.len()], conditions))
+}
+
+/// Whether a condition says that a column is the key or is made with it.
+fn is_keyed(statement: &str, condition: &[Token]) -> bool {
+    KEYED.contains(&outline(statement, condition).join(" ").as_str())
 }
 
 /// A condition in few words: `n` is a name with all its parts, `t` a text, `0` another constant, `c` a call; the rest is
@@ -426,6 +447,21 @@ mod tests {
         }
         let other = "DELETE FROM t WHERE a = 1 AND b IS NULL";
         assert_eq!(check_removal(other), Err(TemplateError::NotCompared));
+    }
+
+    #[test]
+    fn the_columns_that_a_removal_compares_are_shown_by_a_query() {
+        for (statement, query) in [
+            ("DELETE FROM t WHERE k = :key", "SELECT k FROM t LIMIT 0"),
+            ("DELETE FROM shop.t WHERE :key = t . k AND a = 1;", "SELECT t . k FROM shop.t LIMIT 0"),
+            (
+                "UPDATE `t` SET b = 1 WHERE b = 0 AND `k` IN (:key) AND l LIKE CONCAT(:key, '%') LIMIT 1",
+                "SELECT `k`, l FROM `t` LIMIT 0",
+            ),
+        ] {
+            assert_eq!(check_removal(statement), Ok(()));
+            assert_eq!(compared(statement), query);
+        }
     }
 
     #[test]

@@ -132,6 +132,12 @@ impl Removal {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A query of no rows that shows the columns which are compared with the key.
+    #[must_use]
+    pub fn compared(&self) -> String {
+        shape::compared(&self.0)
+    }
 }
 
 impl TryFrom<String> for Template {
@@ -237,6 +243,12 @@ fn binds_key(statement: &str) -> bool {
         rest = &rest[at + 4..];
     }
     false
+}
+
+impl fmt::Display for Removal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl fmt::Display for KeyPattern {
