@@ -12,6 +12,7 @@ mod journey;
 mod lab;
 mod lint;
 mod manifest;
+mod overwrite;
 mod rights;
 mod routes;
 mod store;
