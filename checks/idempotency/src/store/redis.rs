@@ -1,8 +1,9 @@
 //! Redis: what stands under the keys that carry a business key, whatever their type.
 //!
-//! A key is one row: its content with one column for each field, element or member and how many there are, and in
-//! parentheses its name, its type and whether it expires. A template with `*`, `?` or `[` is a pattern and is looked for
-//! with SCAN, which walks the whole keyspace.
+//! A key is one row: its content with one column for each field, element or member and how many elements there are, and in
+//! parentheses what a second effect need not change: its name, its type, whether it expires, and how many fields there are
+//! that have names of their own. A template with `*`, `?` or `[` is a pattern and is looked for with SCAN, which walks the
+//! whole keyspace.
 
 use super::probe::{CONNECT_LIMIT, ROWS_MAX};
 use super::{Removed, Store, StoreError};
@@ -150,7 +151,7 @@ impl RedisStore {
             }
             "hash" => {
                 let fields: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL").arg(key).query_async(connection).await?;
-                row.put("#", Some(fields.len().to_string()));
+                row.put("(#)", Some(fields.len().to_string()));
                 fields.into_iter().for_each(|(field, value)| row.put(&text(field), Some(text(value))));
             }
             "list" => {
@@ -176,7 +177,7 @@ impl RedisStore {
                 let mut range = redis::cmd("ZRANGE");
                 range.arg(key).arg(0).arg(-1).arg("WITHSCORES");
                 let members: Vec<(Vec<u8>, f64)> = range.query_async(connection).await?;
-                row.put("#", Some(members.len().to_string()));
+                row.put("(#)", Some(members.len().to_string()));
                 members.into_iter().for_each(|(member, score)| row.put(&text(member), Some(score.to_string())));
             }
             "stream" => {
