@@ -184,6 +184,24 @@ fn a_waiver_needs_a_check_an_owner_and_a_future() {
 }
 
 #[test]
+fn phases_of_its_own_lower_no_level() {
+    let with = |phases: &str| mistakes(&format!("environment: lab\nphases: {phases}\n"));
+    for fine in [
+        "[{name: a, like: deployed}, {name: b, like: deployed}, {name: c, like: traffic-100}]",
+        "[{name: a, like: async}, {name: b, like: scaled-down}]",
+    ] {
+        assert_eq!(with(fine), "no mistake");
+    }
+    let last = with("[{name: step-a, like: deployed}, {name: everything, like: deployed}]");
+    assert!(last.contains(":2:67: phases[1].like: the last phase must be like `traffic-100`"), "{last}");
+    let back = with("[{name: a, like: traffic-50}, {name: b, like: async}, {name: c, like: traffic-100}]");
+    assert!(
+        back.contains(":2:55: phases[1].like: a phase after `a` must not be like one before `traffic-50`"),
+        "{back}"
+    );
+}
+
+#[test]
 fn phases_of_its_own_each_stand_for_a_built_in_one() {
     let loaded =
         read("environment: lab\nphases: [{name: canary, like: traffic-5}, {name: all, like: traffic-100}]\n", &[]);
