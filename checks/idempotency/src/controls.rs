@@ -74,7 +74,7 @@ fn shows_a_second(once: &Part, nothing: &Part, hides: impl Fn(&str) -> bool) -> 
         let before = nothing.rows.iter().any(|row| row.0.get(column) == Some(value));
         // A name in parentheses describes a key and not what is in it.
         let is_content = !column.starts_with('(') && !hides(column);
-        let counts = |text: &String| !text.contains(KEY) && !(is_total && is_zero(text));
+        let counts = |text: &String| !(text.contains(KEY) || is_total && is_zero(text));
         is_content && !before && value.as_ref().is_some_and(counts)
     })
 }
