@@ -18,6 +18,7 @@ mod inspect;
 mod interrupts;
 mod manifest;
 mod output;
+mod overwrite;
 mod pattern;
 mod plan;
 mod progress;

@@ -2,6 +2,7 @@
 
 use crate::cli::{Answer, ConvertArgs, DiffArgs, OutputTo, ReportCommand, ShowArgs, VerifyArgs};
 use crate::output::{self, Style, complain, say, say_json};
+use crate::overwrite;
 use crate::run::now;
 use anyhow::{Context, Result};
 use preflight_report::{CheckResult, ExitCode, Expected, Problem, REPORT_BYTES_MAX, Report, read, verify};
@@ -63,6 +64,7 @@ fn show(args: &ShowArgs, style: Style) -> Result<ExitCode> {
 }
 
 fn convert(args: &ConvertArgs, style: Style) -> Result<ExitCode> {
+    overwrite::converted(&args.report, &args.output)?;
     let Some(report) = genuine(&args.report)? else { return Ok(ExitCode::NotVerified) };
     for to in &args.output {
         if let Err(error) = output::deliver(&report, to, style) {

@@ -8,6 +8,7 @@ use crate::deliver;
 use crate::deployed::{inventory, unread};
 use crate::interrupts::Interrupts;
 use crate::output::{self, Style};
+use crate::overwrite;
 use crate::plan::{Choice, Planned};
 use crate::progress::Progress;
 use crate::rights;
@@ -114,10 +115,12 @@ async fn read(path: &Path, interrupts: &mut Interrupts) -> Result<Option<(Loaded
 
 /// Runs a plan.
 pub(crate) async fn run(args: &RunArgs, style: Style, mut interrupts: Interrupts) -> Result<ExitCode> {
-    set_aside(&args.report)?;
+    let outputs = overwrite::written(args)?;
+    overwrite::set_aside(&args.report)?;
     let Some((loaded, interrupted_by)) = read(&args.config.config, &mut interrupts).await? else {
         return Ok(ExitCode::Interrupted);
     };
+    overwrite::spare(&outputs, &loaded.config)?;
     let choice =
         Choice { to: args.choice.to.clone(), only: args.choice.only.clone(), consent: args.choice.consent.clone() };
     warn_of_journals(&args.state.state);
@@ -163,19 +166,6 @@ pub(crate) async fn run(args: &RunArgs, style: Style, mut interrupts: Interrupts
     let written = write(&report, args, style);
     let delivered = deliver::deliver(&report, &args.deliver, &loaded.config.cluster).await;
     Ok(if written && delivered { code } else { ExitCode::NotWritten })
-}
-
-/// Moves an earlier report to `NAME.previous`: whoever looks for the report of a run that never wrote one must not find the
-/// verdict of another.
-fn set_aside(report: &Path) -> Result<()> {
-    // A pipe or a device holds no earlier report.
-    if !report.is_file() {
-        return Ok(());
-    }
-    let mut previous = report.as_os_str().to_owned();
-    previous.push(".previous");
-    std::fs::rename(report, &previous)
-        .with_context(|| format!("setting the earlier report `{}` aside", report.display()))
 }
 
 /// Does the work, and stops it on a signal, which may have come before, or at the deadline. Says what stopped it.

@@ -29,7 +29,8 @@ pub(crate) const META: Meta = Meta {
     fails_when: "ECS answered a request to the isolated domain, or EKS answered one to the domain that ECS alone should \
                  serve (`production`).",
     unknown_when: "The isolated domain does not answer; an answer names neither side, or EKS and something else; a cache \
-                   answered, as an `Age` above 0 or an `X-Cache` with `Hit` tells; `production` is missing, or none of its \
+                   answered, as an `Age` above 0 or a header such as `X-Cache`, `Cache-Status` or `CF-Cache-Status` with \
+                   `hit` tells; `production` is missing, or none of its \
                    answers names ECS, so that nothing shows that the header can tell the sides apart.",
     fix: "Point the isolated host name at the load balancer of the cluster alone (Route 53: one simple record, no weights), \
           give it a listener rule on its host header that forwards to the EKS target group alone, and let both sides set \
@@ -76,7 +77,7 @@ async fn ask(client: &Client, target: &Target, origin: &Origin, scope: &Scope) -
     let mut all = vec![];
     while all.len() < REQUESTS {
         let Some(request) = request.try_clone() else { break };
-        all.push(http::probe(client, request, &target.served, scope).await?);
+        all.push(http::probe(client, request, &target.served, None, scope).await?);
         if all.iter().rev().take_while(|told| told.side().is_none()).count() >= SILENT_MAX {
             break;
         }
@@ -222,11 +223,11 @@ mod tests {
             Side::Ecs => Some("ecs".to_owned()),
             Side::Unknown => None,
         };
-        vec![Told::Answer { status: 200, side, value, cached: None }; REQUESTS]
+        vec![Told::Answer { status: 200, side, value, cached: None, ended: None }; REQUESTS]
     }
 
     fn of_a_cache(side: Side) -> Told {
-        Told::Answer { status: 200, side, value: None, cached: Some("x-cache: Hit".into()) }
+        Told::Answer { status: 200, side, value: None, cached: Some("x-cache: Hit".into()), ended: None }
     }
 
     fn with_one(mut all: Vec<Told>, told: Told) -> Vec<Told> {

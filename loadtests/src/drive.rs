@@ -175,9 +175,10 @@ impl Attack {
                 continue;
             }
             let on_its_way = OnItsWay(self);
-            let ended = self.send(user, self.schedule.kind(index)).await;
+            let kind = self.schedule.kind(index);
+            let ended = self.send(user, kind).await;
             std::mem::forget(on_its_way);
-            let sample = Sample { at: first.elapsed(), lateness, latency: intended.elapsed(), ended, counts };
+            let sample = Sample { at: first.elapsed(), lateness, latency: intended.elapsed(), kind, ended, counts };
             self.ledger().record(&sample);
             if matches!(ended, Ended::Answered { side: Side::Ecs, .. }) {
                 // Not even until the next look: nobody agreed to load that side.

@@ -3,7 +3,7 @@
 use crate::ended::{Ended, Failure, Side, Verdict};
 use crate::settings::{Expect, Origin, RUN_HEADER, Request, Served, Target};
 use preflight_core::{CannotTell, Scope};
-use reqwest::header::{AGE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use std::time::Duration;
@@ -13,8 +13,6 @@ const BODY_BYTES_MAX: usize = 1_048_576;
 
 /// How long a single request may take that is no part of a load.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
-
-const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
 /// Whether connections are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,18 +82,39 @@ pub(crate) fn side(served: &Served, headers: &HeaderMap) -> Side {
     sides.reduce(both).unwrap_or(Side::Unknown)
 }
 
+/// What a header with `cache` in its name says of an answer that the service did not give, at the end of a word: nginx,
+/// Cloudflare, Varnish, CloudFront and RFC 9211 (`Cache-Status: edge; hit`).
+const FROM_A_CACHE: [&str; 4] = ["hit", "stale", "updating", "revalidated"];
+
 /// The header that tells that a cache gave the answer.
 pub(crate) fn cached(headers: &HeaderMap) -> Option<String> {
-    let find = |name: HeaderName, tells: fn(&str) -> bool| {
-        let mut values = headers.get_all(&name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-        values.find(|value| tells(value)).map(|value| format!("{name}: {value}"))
+    let is_above_0 = |value: &str| {
+        value
+            .split(',')
+            .map(str::trim)
+            .any(|number| number.bytes().all(|byte| byte.is_ascii_digit()) && number.bytes().any(|byte| byte != b'0'))
     };
-    let aged = |value: &str| {
-        let is_above_0 =
-            |age: &str| age.bytes().all(|byte| byte.is_ascii_digit()) && age.bytes().any(|byte| byte != b'0');
-        value.split(',').any(|age| is_above_0(age.trim()))
+    let names_a_hit = |value: &str, known: &[&str]| {
+        let value = value.to_ascii_lowercase();
+        // What is in quotes is a cache's own name.
+        let said = value.split('"').step_by(2).collect::<Vec<_>>().join(" ");
+        let mut words = said.split(|character: char| !character.is_ascii_alphanumeric());
+        words.any(|word| known.iter().any(|known| word.ends_with(known)))
     };
-    find(AGE, aged).or_else(|| find(X_CACHE, |value| value.to_ascii_lowercase().contains("hit")))
+    let tells = |(name, value): (&HeaderName, &HeaderValue)| {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let told = match name.as_str() {
+            "age" => is_above_0(&text),
+            // What a cache may do, not what it did.
+            name if name.contains("cache-control") => false,
+            name if name.contains("cache") && name.ends_with("hits") => is_above_0(&text),
+            // Where it says `fwd=stale`, the service was asked.
+            "cache-status" => names_a_hit(&text, &FROM_A_CACHE[..1]),
+            name => name.contains("cache") && names_a_hit(&text, &FROM_A_CACHE),
+        };
+        told.then(|| format!("{name}: {text}"))
+    };
+    headers.iter().find_map(tells)
 }
 
 /// Looks for a text in a body that comes in pieces.
@@ -179,8 +198,9 @@ pub(crate) fn cause(error: &reqwest::Error) -> String {
 /// What one request told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// An answer: its status, the side, the value of the header, and the header of a cache that gave it.
-    Answer { status: u16, side: Side, value: Option<String>, cached: Option<String> },
+    /// An answer: its status, the side, the value of the header, the header of a cache that gave it, and how it ended, if it
+    /// was read.
+    Answer { status: u16, side: Side, value: Option<String>, cached: Option<String>, ended: Option<Ended> },
     /// No answer, and why.
     Nothing(String),
 }
@@ -193,6 +213,13 @@ impl Told {
         }
     }
 
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        match self {
+            Self::Answer { ended, .. } => *ended,
+            Self::Nothing(_) => None,
+        }
+    }
+
     pub(crate) fn cached(&self) -> Option<&str> {
         match self {
             Self::Answer { cached, .. } => cached.as_deref(),
@@ -201,23 +228,30 @@ impl Told {
     }
 }
 
-/// Sends one request that is no part of a load.
+/// Sends one request that is no part of a load, and reads the answer if one is expected.
 pub(crate) async fn probe(
     client: &Client,
     request: reqwest::Request,
     served: &Served,
+    expect: Option<&Expect>,
     scope: &Scope,
 ) -> Result<Told, CannotTell> {
     let sent = tokio::time::timeout(PROBE_LIMIT, client.execute(request));
     Ok(match scope.until_cancelled(sent).await? {
         Err(_) => Told::Nothing(format!("no answer within {} s", PROBE_LIMIT.as_secs())),
         Ok(Err(error)) => Told::Nothing(cause(&error)),
-        Ok(Ok(response)) => Told::Answer {
-            status: response.status().as_u16(),
-            side: side(served, response.headers()),
-            value: value(served, response.headers()),
-            cached: cached(response.headers()),
-        },
+        Ok(Ok(response)) => {
+            let (status, headers) = (response.status().as_u16(), response.headers());
+            let (side, value, cached) = (side(served, headers), value(served, headers), cached(headers));
+            let ended = match expect {
+                Some(expect) => {
+                    let read = tokio::time::timeout(PROBE_LIMIT, finish(response, served, expect));
+                    Some(scope.until_cancelled(read).await?.unwrap_or(Ended::Failed(Failure::Timeout)))
+                }
+                None => None,
+            };
+            Told::Answer { status, side, value, cached, ended }
+        }
     })
 }
 
@@ -280,12 +314,30 @@ mod tests {
             ("x-cache", "RefreshHit from cloudfront"),
             ("x-cache", "MISS, HIT"),
             ("x-cache", "tcp_hit"),
+            ("x-cache-status", "HIT"),
+            ("x-cache-status", "STALE"),
+            ("cf-cache-status", "HIT"),
+            ("cf-cache-status", "REVALIDATED"),
+            ("cache-status", "edge; hit; ttl=30"),
+            ("cache-status", "origin; hit, edge; fwd=uri-miss"),
+            ("x-proxy-cache", "HIT"),
+            ("x-cache-hits", "0, 2"),
         ] {
             assert_eq!(of(name, value), Some(format!("{name}: {value}")));
         }
-        for (name, value) in
-            [("age", "0"), ("age", ""), ("age", "old"), ("x-cache", "Miss from cloudfront"), ("etag", "1")]
-        {
+        for (name, value) in [
+            ("age", "0"),
+            ("age", ""),
+            ("age", "old"),
+            ("x-cache", "Miss from cloudfront"),
+            ("etag", "1"),
+            ("x-cache-status", "MISS"),
+            ("cf-cache-status", "DYNAMIC"),
+            ("cache-status", "\"hit-7\"; fwd=stale; stored"),
+            ("x-cache-hits", "0"),
+            ("cache-control", "max-age=3, stale-while-revalidate=30"),
+            ("x-served-by", "hit"),
+        ] {
             assert_eq!(of(name, value), None, "{name}: {value}");
         }
         let second = headers(&[("age", "0"), ("x-cache", "MISS"), ("x-cache", "HIT")]);

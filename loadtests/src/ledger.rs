@@ -31,6 +31,8 @@ pub(crate) struct Sample {
     pub(crate) lateness: Duration,
     /// From the intended start to the end.
     pub(crate) latency: Duration,
+    /// Which of the target's requests it was.
+    pub(crate) kind: usize,
     /// How.
     pub(crate) ended: Ended,
     /// Whether it counts; the warm-up does not.
@@ -107,6 +109,8 @@ pub(crate) struct Ledger {
     now: u64,
     intervals: Vec<Interval>,
     warmup: Counters,
+    /// What counts, for each of the target's requests.
+    kinds: Vec<Counters>,
     /// The last seconds: which, endings, errors. Warm-up included.
     recent: VecDeque<(u64, u64, u64)>,
     /// Starts that count and were so late that they were left out.
@@ -125,6 +129,7 @@ impl Ledger {
             now: 0,
             intervals: vec![],
             warmup: Counters::default(),
+            kinds: vec![],
             recent: VecDeque::new(),
             missed: 0,
             cut_off: 0,
@@ -141,6 +146,10 @@ impl Ledger {
         }
         if sample.counts {
             self.second.record(sample);
+            if self.kinds.len() <= sample.kind {
+                self.kinds.resize_with(sample.kind + 1, Counters::default);
+            }
+            self.kinds[sample.kind].count(sample.ended);
         } else {
             self.warmup.count(sample.ended);
         }
@@ -191,6 +200,11 @@ impl Ledger {
     pub(crate) fn so_far(&self) -> (u64, u64) {
         let all = [&self.warmup, &self.total.counters, &self.second.counters];
         (all.iter().map(|one| one.ended()).sum(), all.iter().map(|one| one.errors()).sum())
+    }
+
+    /// What was counted of one of the target's requests.
+    pub(crate) fn of_kind(&self, kind: usize) -> Counters {
+        self.kinds.get(kind).cloned().unwrap_or_default()
     }
 
     /// What was counted, when nothing more comes.
@@ -257,7 +271,7 @@ mod tests {
 
     fn sample(at_ms: u64, latency_ms: u64, ended: Ended) -> Sample {
         let ms = Duration::from_millis;
-        Sample { at: ms(at_ms), lateness: ms(1), latency: ms(latency_ms), ended, counts: true }
+        Sample { at: ms(at_ms), lateness: ms(1), latency: ms(latency_ms), kind: 0, ended, counts: true }
     }
 
     #[test]

@@ -9,6 +9,9 @@
 //! load every answer is looked at; the first one from ECS stops it. So does the first one of a cache: what that answers,
 //! EKS does not have to.
 //!
+//! Errors are counted for each kind of request as well, the one that was sent first among them: a rare request that always
+//! fails is lost among those that do not. Below 100 of a kind, one error alone is no share.
+//!
 //! A percentile needs samples beyond it: ten of them, which makes 100 requests for p50, 200 for p95 and 1000 for p99. The
 //! verdict compares the percentile itself, without an interval of confidence: a limit that is kept by a hair may not be
 //! kept tomorrow, so leave headroom in the objectives. If the generator was late itself, the answer is "cannot tell".
@@ -17,7 +20,7 @@
 
 use crate::Env;
 use crate::drive::{self, LATE_MAX, Stopped};
-use crate::ended::Side;
+use crate::ended::{Counters, Side};
 use crate::http::{self, Connections, Told};
 use crate::ledger::{Tally, WATCHED_S};
 use crate::pods::Watch;
@@ -45,11 +48,12 @@ pub(crate) const META: Meta = Meta {
     proves: "With requests started at the given rate for the given time on the isolated domain, whatever the answers did, \
              each percentile of the latency, counted from the intended start to the end of the body, and the share of \
              errors stayed within the objectives.",
-    fails_when: "A percentile or the share of errors is beyond its objective, or at least half of the requests were errors \
+    fails_when: "A percentile or the share of errors, of all requests or of one kind of them, is beyond its objective, or at least half of the requests were errors \
                  for 3 seconds, which also ends the load early. An error is a status of 300 or above, or another than \
                  `expect.status` where that is given, a body without `expect.body`, or no whole answer in time.",
     unknown_when: "The isolated domain does not answer, or an answer does not name EKS (then no load is sent, or it is \
-                   stopped); a cache answered, as an `Age` above 0 or an `X-Cache` with `Hit` tells (likewise); the \
+                   stopped); a cache answered, as an `Age` above 0 or a header such as `X-Cache`, `Cache-Status` or \
+                   `CF-Cache-Status` with `hit` tells (likewise); the \
                    generator did not keep up: a percentile of its own lateness is above 10 ms and above 5 % of the objective \
                    for the same percentile of the latency, or a start was 250 ms late and left out (what the server itself \
                    refused counts nevertheless); too few requests: below 100, for p95 below 200, for p99 below 1000.",
@@ -84,7 +88,8 @@ impl Check for SloHolds {
             let target = &self.target;
             enough(target, target.schedule().measured_len(), "the load would have")?;
             drive::fits(target, scope)?;
-            reaches_eks(&ask(target, scope).await?)?;
+            let first = ask(target, scope).await?;
+            reaches_eks(&first)?;
             let mut done = self.watch.during(scope, drive::spare(target, scope), drive::drive(target, scope)).await?;
             let mut value = done.ledger.json();
             value["rate"] = target.rate.into();
@@ -92,7 +97,13 @@ impl Check for SloHolds {
             value["stoppedEarly"] = done.stopped.is_some().into();
             scope.emit(Event::Measurement { area: "load", name: target.name.clone(), value });
             let (missed, cut_off) = (done.ledger.missed, done.ledger.cut_off);
-            assess(target, &Seen { missed, cut_off, stopped: done.stopped, total: done.ledger.total() })
+            let kinds = first.into_iter().enumerate().map(|(index, (request, told))| {
+                let mut counters = done.ledger.of_kind(index);
+                told.ended().into_iter().for_each(|ended| counters.count(ended));
+                (request, counters)
+            });
+            let kinds = kinds.collect();
+            assess(target, &Seen { missed, cut_off, stopped: done.stopped, total: done.ledger.total(), kinds })
         })
     }
 }
@@ -103,7 +114,7 @@ async fn ask(target: &Target, scope: &Scope) -> Result<Vec<(String, Told)>, Cann
     let mut all = vec![];
     for request in &target.requests {
         let prepared = http::prepare(&target.url, request, scope.run_id())?;
-        let told = http::probe(&client, prepared, &target.served, scope).await?;
+        let told = http::probe(&client, prepared, &target.served, Some(&request.expect), scope).await?;
         all.push((format!("{} {}{}", request.method.as_str(), target.url, request.path), told));
     }
     Ok(all)
@@ -142,6 +153,8 @@ fn of_a_cache(request: &str, header: &str, so: &str) -> CannotTell {
 /// What a load showed.
 struct Seen<'a> {
     total: &'a Tally,
+    /// Each kind of request, with what became of those that count and of the one before the load.
+    kinds: Vec<(String, Counters)>,
     missed: u64,
     cut_off: u64,
     stopped: Option<Stopped>,
@@ -179,6 +192,9 @@ fn assess(target: &Target, seen: &Seen<'_>) -> Result<Vec<Finding>, CannotTell> 
     let mut findings = vec![];
     if counters.ended() >= SAMPLES_MIN {
         findings.push(of_errors(target, seen));
+    }
+    if late.is_none() {
+        findings.extend(seen.kinds.iter().filter_map(|(request, counters)| of_kind(target, request, counters)));
     }
     let samples = seen.total.samples();
     let judged = |share| late.is_none() && samples >= needed(share);
@@ -235,6 +251,18 @@ fn of_errors(target: &Target, seen: &Seen<'_>) -> Finding {
     let expected = format!("at most {limit} % errors");
     let finding = if percent <= limit { Finding::met(observed, expected) } else { Finding::unmet(observed, expected) };
     finding.with(evidence(target, seen))
+}
+
+/// A kind of request that fails more often than the objective allows.
+fn of_kind(target: &Target, request: &str, counters: &Counters) -> Option<Finding> {
+    let (errors, ended, limit) = (counters.errors(), counters.ended(), target.slo.error_percent());
+    let is_alone = errors == 1 && ended > 1 && ended < SAMPLES_MIN;
+    if is_alone || errors as f64 * 100.0 <= limit * ended as f64 {
+        return None;
+    }
+    let kinds = counters.errors_in_words();
+    let observed = format!("`{request}`: {errors} of {ended} were errors ({kinds}), the one before the load included");
+    Some(Finding::unmet(observed, format!("at most {limit} % errors of each kind of request")))
 }
 
 fn stopped(target: &Target, seen: &Seen<'_>, (ended, errors): (u64, u64), after_s: u64) -> Finding {
@@ -307,6 +335,7 @@ mod tests {
                 lateness: Duration::from_millis(lateness_ms),
                 latency: Duration::from_millis(*latency),
                 ended: *ended,
+                kind: 0,
                 counts: true,
             };
             (0..*times).for_each(|_| tally.record(&sample));
@@ -315,7 +344,7 @@ mod tests {
     }
 
     fn judged(samples: &[(usize, u64, Ended)]) -> Result<Vec<Finding>, CannotTell> {
-        assess(&target(), &Seen { total: &tally(samples, 1), missed: 0, cut_off: 0, stopped: None })
+        assess(&target(), &Seen { total: &tally(samples, 1), kinds: vec![], missed: 0, cut_off: 0, stopped: None })
     }
 
     fn unmet(outcome: Result<Vec<Finding>, CannotTell>) -> Vec<String> {
@@ -343,9 +372,24 @@ mod tests {
     }
 
     #[test]
+    fn a_rare_request_that_fails_is_not_lost_among_the_others() {
+        let of = |good: usize, bad: usize| tally(&[(good, 20, OK), (bad, 20, BAD)], 1).counters;
+        let total = tally(&[(2_000, 20, OK), (4, 20, BAD)], 1);
+        let judged = |kind: Counters| {
+            let kinds = vec![("GET /".to_owned(), of(2_000, 0)), ("GET /rare".to_owned(), kind)];
+            unmet(assess(&target(), &Seen { total: &total, kinds, missed: 0, cut_off: 0, stopped: None }))
+        };
+        let failed = judged(of(0, 4));
+        assert_eq!(failed, ["`GET /rare`: 4 of 4 were errors (4 answered 5xx), the one before the load included"]);
+        assert_eq!((judged(of(0, 1)).len(), judged(of(97, 2)).len(), judged(of(198, 3)).len()), (1, 1, 1));
+        assert_eq!((judged(of(3, 1)).len(), judged(of(198, 1)).len(), judged(of(0, 0)).len()), (0, 0, 0));
+    }
+
+    #[test]
     fn a_load_that_was_stopped_for_its_errors_fails_however_short_it_was() {
         let stopped = Some(Stopped::Errors { ended: 12, errors: 11, after_s: 3 });
-        let seen = Seen { total: &tally(&[(1, 20, OK), (11, 1, BAD)], 1), missed: 0, cut_off: 0, stopped };
+        let seen =
+            Seen { total: &tally(&[(1, 20, OK), (11, 1, BAD)], 1), kinds: vec![], missed: 0, cut_off: 0, stopped };
         let failed = unmet(assess(&target(), &seen));
         assert!(failed[0].contains("11 of 12") && failed[0].contains("stopped after 3 s"), "{failed:?}");
     }
@@ -353,9 +397,9 @@ mod tests {
     #[test]
     fn with_a_late_generator_only_what_the_server_refused_counts() {
         for samples in [[(2_000, 20, OK)], [(2_000, 900, OK)]] {
-            let late = Seen { total: &tally(&samples, 11), missed: 0, cut_off: 0, stopped: None };
+            let late = Seen { total: &tally(&samples, 11), kinds: vec![], missed: 0, cut_off: 0, stopped: None };
             assert!(assess(&target(), &late).unwrap_err().detail.contains("did not keep up"));
-            let missed = Seen { total: &tally(&samples, 1), missed: 1, cut_off: 0, stopped: None };
+            let missed = Seen { total: &tally(&samples, 1), kinds: vec![], missed: 1, cut_off: 0, stopped: None };
             assert_eq!(assess(&target(), &missed).unwrap_err().reason, Reason::InsufficientData);
         }
         // What the server refused, it refused; what timed out may be the generator's doing.
@@ -364,6 +408,7 @@ mod tests {
                 &target(),
                 &Seen {
                     total: &tally(&[(900, 900, OK), (100, 900, ended)], 300),
+                    kinds: vec![],
                     missed: 5,
                     cut_off: 0,
                     stopped: None,
@@ -394,21 +439,22 @@ mod tests {
             (Stopped::ReachedCache { header: "age: 7".into() }, Reason::ControlFailed),
             (Stopped::Interrupted, Reason::Interrupted),
         ] {
-            let seen = Seen { total: &total, missed: 0, cut_off: 0, stopped: Some(stopped) };
+            let seen = Seen { total: &total, kinds: vec![], missed: 0, cut_off: 0, stopped: Some(stopped) };
             assert_eq!(assess(&target(), &seen).unwrap_err().reason, reason);
         }
     }
 
     #[test]
     fn only_a_domain_that_eks_answers_is_loaded() {
-        let answer = |side| ("GET /".to_owned(), Told::Answer { status: 200, side, value: None, cached: None });
+        let answer =
+            |side| ("GET /".to_owned(), Told::Answer { status: 200, side, value: None, cached: None, ended: None });
         assert_eq!(reaches_eks(&[answer(Side::Eks)]), Ok(()));
         let reason = |told| reaches_eks(&[answer(Side::Eks), told]).unwrap_err().reason;
         assert_eq!(reason(answer(Side::Ecs)), Reason::PrerequisiteFailed);
         assert_eq!(reason(answer(Side::Unknown)), Reason::PrerequisiteFailed);
         let cached = |side| {
             let cached = Some("age: 7".to_owned());
-            ("GET /".to_owned(), Told::Answer { status: 200, side, value: None, cached })
+            ("GET /".to_owned(), Told::Answer { status: 200, side, value: None, cached, ended: None })
         };
         assert_eq!(reason(cached(Side::Eks)), Reason::ControlFailed);
         assert!(reaches_eks(&[cached(Side::Unknown)]).unwrap_err().detail.contains("`age: 7`"));

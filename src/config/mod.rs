@@ -67,7 +67,8 @@ pub(crate) struct Config {
     /// Claim 4: load.
     #[serde(default)]
     pub load: LoadSettings,
-    /// The phases of this migration in order, if they are not the built-in ones.
+    /// The phases of this migration in order, if they are not the built-in ones. None is like an earlier one than the phase
+    /// before it, and the last is like `traffic-100` or `scaled-down`.
     #[serde(default)]
     pub phases: Vec<OwnPhase>,
     /// Checks that decide about the verdict in every phase, by id; `*` stands for any part. One that finds nothing to look

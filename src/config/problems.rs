@@ -211,8 +211,9 @@ pub(super) fn phases(config: &Config) -> Result<Phases, Problems> {
     }
     let mut problems = Problems::new();
     twice("phases", config.phases.iter().map(|phase| phase.name.as_str()), &mut problems);
-    let mut own = vec![];
+    let mut own: Vec<(String, Phase)> = vec![];
     for (index, phase) in config.phases.iter().enumerate() {
+        let before = own.last().map(|(name, like)| (name.clone(), *like));
         match phase.like.parse() {
             // Readers of a report know the built-in names, and what they stand for.
             Ok(like) if phase.name.parse().is_ok_and(|known: Phase| known != like) => {
@@ -220,7 +221,14 @@ pub(super) fn phases(config: &Config) -> Result<Phases, Problems> {
                     format!("`{0}` is a built-in phase and like `{0}`; give yours a name of its own", phase.name);
                 problems.push((format!("phases[{index}].like"), text));
             }
-            Ok(like) => own.push((phase.name.clone(), like)),
+            Ok(like) => {
+                own.push((phase.name.clone(), like));
+                // Checks that decided in an earlier step would not any more.
+                if let Some((name, earlier)) = before.filter(|(_, earlier)| like < *earlier) {
+                    let text = format!("a phase after `{name}` must not be like one before `{earlier}`");
+                    problems.push((format!("phases[{index}].like"), text));
+                }
+            }
             Err(()) => {
                 let words: Vec<&str> = PHASES.iter().map(|(_, word)| *word).collect();
                 let near = hint(&phase.like, words.iter().copied());
@@ -228,6 +236,10 @@ pub(super) fn phases(config: &Config) -> Result<Phases, Problems> {
                 problems.push((format!("phases[{index}].like"), text));
             }
         }
+    }
+    if problems.is_empty() && own.last().is_some_and(|(_, like)| *like < Phase::Traffic100) {
+        let text = "the last phase must be like `traffic-100` or `scaled-down`, with every check that decides then";
+        problems.push((format!("phases[{}].like", own.len() - 1), text.to_owned()));
     }
     if problems.is_empty() { Ok(Phases::new(own)) } else { Err(problems) }
 }

@@ -158,9 +158,11 @@ fn a_removal_that_reaches_further_than_the_key_is_refused_where_it_stands() {
     };
     assert_eq!(with("DELETE FROM t WHERE id = :key"), "no mistake");
     for (statement, expected) in [
-        ("DELETE FROM t WHERE id = :key OR 1=1", "must not contain OR"),
+        ("DELETE FROM t WHERE id = :key OR 1=1", "`id = :key OR 1=1` may reach the rows of others"),
+        ("DELETE FROM t WHERE id IN (:key, id)", "`id IN (:key, id)` may reach the rows of others"),
+        ("DELETE t FROM t, u WHERE u.id = :key", "with one table"),
         ("DELETE FROM t WHERE id = 1 /* :key */", "must not contain a comment"),
-        ("UPDATE t SET id = :key", "must compare a column with `:key`"),
+        ("UPDATE t SET id = :key WHERE a = 1", "must compare a column with `:key`"),
     ] {
         let found = with(statement);
         assert!(found.contains("preflight.yaml:13:") && found.contains(expected), "{found}");
@@ -179,6 +181,24 @@ fn a_waiver_needs_a_check_an_owner_and_a_future() {
     assert!(waiver("connections.path-admits", " ", "2026-12-01T00:00:00Z").contains("must not be empty"));
     assert!(waiver("connections.path-admits", "ada", "2026-11-24T00:00:00Z").contains("ended at"));
     assert!(waiver("connections.path-admits", "ada", "tomorrow").contains("RFC 3339"));
+}
+
+#[test]
+fn phases_of_its_own_lower_no_level() {
+    let with = |phases: &str| mistakes(&format!("environment: lab\nphases: {phases}\n"));
+    for fine in [
+        "[{name: a, like: deployed}, {name: b, like: deployed}, {name: c, like: traffic-100}]",
+        "[{name: a, like: async}, {name: b, like: scaled-down}]",
+    ] {
+        assert_eq!(with(fine), "no mistake");
+    }
+    let last = with("[{name: step-a, like: deployed}, {name: everything, like: deployed}]");
+    assert!(last.contains(":2:67: phases[1].like: the last phase must be like `traffic-100`"), "{last}");
+    let back = with("[{name: a, like: traffic-50}, {name: b, like: async}, {name: c, like: traffic-100}]");
+    assert!(
+        back.contains(":2:55: phases[1].like: a phase after `a` must not be like one before `traffic-50`"),
+        "{back}"
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod lab;
 mod levels;
 mod lint;
 mod manifest;
+mod overwrite;
 mod rights;
 mod routes;
 mod store;

@@ -1,7 +1,7 @@
 //! Controls against passes that prove nothing. Each must fire before a comparison counts; one that does not makes the
 //! answer "cannot tell".
 
-use crate::effects::{Effects, Part, Shows};
+use crate::effects::{Effects, KEY, Part, Shows};
 use crate::oracle::Oracle;
 use crate::schedule::Side;
 use preflight_core::{CannotTell, Reason};
@@ -34,7 +34,8 @@ pub(crate) fn probe_is_confined(before: &Effects, after_others: &Effects) -> Res
 
 /// One delivery to a side always has the same effects, and after masking they still differ from nothing.
 pub(crate) fn once_is_clear(oracle: &Oracle, side: Side, nothing: &Effects) -> Result<(), CannotTell> {
-    let once = match oracle.once(side) {
+    let seen = oracle.once(side);
+    let once = match seen.as_slice() {
         [] => return Err(failed(format!("{side}: no message was delivered once"))),
         [once] => once,
         [one, other, ..] => {
@@ -45,7 +46,9 @@ pub(crate) fn once_is_clear(oracle: &Oracle, side: Side, nothing: &Effects) -> R
     };
     let parts = once.0.iter().zip(&nothing.0).enumerate();
     let blind: Vec<&str> = parts
-        .filter(|(index, (once, nothing))| !shows_a_second(once, nothing, |column| oracle.mask().hides(*index, column)))
+        .filter(|(index, (once, nothing))| {
+            !shows_a_second(once, nothing, |column| oracle.mask().hides(side, *index, column))
+        })
         .map(|(_, (once, _))| once.name.as_str())
         .collect();
     if blind.is_empty() {
@@ -57,12 +60,13 @@ pub(crate) fn once_is_clear(oracle: &Oracle, side: Side, nothing: &Effects) -> R
     )))
 }
 
-/// Whether a second effect of the same kind would show. One more row does. Where there is never more than one row, a
-/// value must count that the first effect changed; where that row is there before anything was sent, as that of a total
-/// is, the value must not be zero, or twice as much is as much.
+/// Whether a second effect of the same kind would show. Where there is more than one row, one more shows. A single row may
+/// be one that a second effect changes: then a value must be left that is neither masked nor the key, and where there is
+/// never more than one row, one that the first effect changed. Where that row is there before anything was sent, as that of
+/// a total is, the value must not be zero, or twice as much is as much.
 fn shows_a_second(once: &Part, nothing: &Part, hides: impl Fn(&str) -> bool) -> bool {
     let is_total = !nothing.rows.is_empty();
-    if !is_total && once.shows == Shows::Rows {
+    if !is_total && once.shows == Shows::Rows && once.rows.len() != 1 {
         return !once.rows.is_empty();
     }
     let is_zero = |text: &str| text.parse::<f64>().is_ok_and(|number| number == 0.0);
@@ -70,7 +74,8 @@ fn shows_a_second(once: &Part, nothing: &Part, hides: impl Fn(&str) -> bool) -> 
         let before = nothing.rows.iter().any(|row| row.0.get(column) == Some(value));
         // A name in parentheses describes a key and not what is in it.
         let is_content = !column.starts_with('(') && !hides(column);
-        is_content && !before && value.as_ref().is_some_and(|text| !(is_total && is_zero(text)))
+        let counts = |text: &String| !(text.contains(KEY) || is_total && is_zero(text));
+        is_content && !before && value.as_ref().is_some_and(counts)
     })
 }
 
@@ -154,6 +159,23 @@ mod tests {
         assert!(once_is_clear(&Oracle::learn(&[key("1"), key("1")]), Side::Ecs, &nothing).is_ok());
         let error = once_is_clear(&Oracle::learn(&[key("41"), key("42")]), Side::Ecs, &nothing).unwrap_err();
         assert!(error.detail.contains("would not show in order:{key}"));
+    }
+
+    #[test]
+    fn a_single_row_of_which_nothing_is_left_but_the_key_is_noticed() {
+        let ledger = |amount: &str, currency: &str| {
+            let mut row = Row::new();
+            row.put("order_id", Some("pf-1".to_owned()));
+            row.put("amount", Some(amount.to_owned()));
+            row.put("currency", Some(currency.to_owned()));
+            (Side::Ecs, Effects(vec![Part::canonical("ledger", vec![row], "pf-1")]))
+        };
+        let nothing = effects(&[]);
+        let error = once_is_clear(&Oracle::learn(&[ledger("10", "a"), ledger("11", "b")]), Side::Ecs, &nothing);
+        assert!(error.unwrap_err().detail.contains("would not show in ledger"));
+        assert!(once_is_clear(&Oracle::learn(&[ledger("10", "a"), ledger("10", "b")]), Side::Ecs, &nothing).is_ok());
+        let two = |n: &str, m: &str| (Side::Ecs, effects(&[n, m]));
+        assert!(once_is_clear(&Oracle::learn(&[two("1", "2"), two("3", "4")]), Side::Ecs, &nothing).is_ok());
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn assess(trials: &Trials, name: &str) -> Finding {
         finding = finding.with(Evidence::new(
             "mask",
             name,
-            format!("differ between messages delivered once and are not compared: {}", masks.join(", ")),
+            format!("differ between messages delivered to one side once and are not compared: {}", masks.join(", ")),
         ));
     }
     finding

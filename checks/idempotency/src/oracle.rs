@@ -1,22 +1,32 @@
 //! The oracle: `effects(schedule)` must equal `effects(once)`, measured on the same consumer.
 //!
-//! Values that differ between messages that were delivered once (timestamps, generated ids, the side that did it) say
-//! nothing about duplicates and are masked. How many rows there are, which columns they have and where they are null is
-//! never masked.
+//! Values that differ between messages that were delivered to one side once (timestamps, generated ids) say nothing about
+//! duplicates and are masked for that side. A value that each side always gives, another one than the other side, is
+//! compared: where copies went to both sides, it must be that of one of them. How many rows there are, which columns they
+//! have and where they are null is never masked.
 
 use crate::effects::{Effects, MASKED, Part, Row, shown};
 use crate::schedule::Side;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// The columns whose values do not count, by probe.
+/// A column of a probe.
+type Place = (usize, String);
+
+/// What does not count of what is seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mask(BTreeSet<(usize, String)>);
+pub struct Mask {
+    /// The columns whose values differ between messages of one side.
+    within: BTreeMap<Side, BTreeSet<Place>>,
+    /// The columns whose values differ between the sides alone, with those of each.
+    between: BTreeMap<Place, BTreeMap<Side, Vec<String>>>,
+}
 
 /// What may be seen after any schedule, learned from messages that were delivered once.
 #[derive(Clone, Debug)]
 pub struct Oracle {
     mask: Mask,
+    /// As they were seen, one for each that differs in what counts.
     once: BTreeMap<Side, Vec<Effects>>,
 }
 
@@ -53,44 +63,62 @@ pub struct Difference {
 }
 
 impl Mask {
-    /// The columns that differ in nothing but their values between messages that were delivered once.
+    /// Learns from messages that were delivered once, each with the side that handled it: columns that differ in nothing
+    /// but their values.
     #[must_use]
-    pub fn learn<'a>(once: impl IntoIterator<Item = &'a Effects>) -> Self {
-        let mut first: BTreeMap<(usize, String), Column> = BTreeMap::new();
-        let mut mask = BTreeSet::new();
-        for effects in once {
+    pub fn learn(once: &[(Side, Effects)]) -> Self {
+        let mut first: BTreeMap<Place, BTreeMap<Side, Column>> = BTreeMap::new();
+        let mut mask = Self::default();
+        for (side, effects) in once {
             for (index, part) in effects.0.iter().enumerate() {
                 for (name, column) in columns(part) {
-                    let known = first.entry((index, name.clone())).or_insert_with(|| column.clone());
+                    let of_sides = first.entry((index, name.clone())).or_default();
+                    let known = of_sides.entry(*side).or_insert_with(|| column.clone());
                     if known.same_structure(&column) && known.values != column.values {
-                        mask.insert((index, name));
+                        mask.within.entry(*side).or_default().insert((index, name));
                     }
                 }
             }
         }
-        Self(mask)
+        for (place, of_sides) in first {
+            let mut columns = of_sides.values();
+            let Some(one) = columns.next() else { continue };
+            if columns.any(|other| one.same_structure(other) && one.values != other.values) {
+                let values = of_sides.into_iter().map(|(side, column)| (side, column.values)).collect();
+                mask.between.insert(place, values);
+            }
+        }
+        mask
     }
 
-    /// The effects with the values that do not count replaced.
+    /// The effects of copies that went to these sides, with the values that do not count replaced.
     #[must_use]
-    pub fn apply(&self, effects: &Effects) -> Effects {
+    pub fn apply(&self, sides: &[Side], effects: &Effects) -> Effects {
         let masked = |(index, part): (usize, &Part)| {
-            let mut rows: Vec<Row> = part.rows.iter().map(|row| self.apply_to_row(index, row)).collect();
+            let mut rows: Vec<Row> = part.rows.iter().map(|row| self.apply_to_row(sides, index, row)).collect();
             rows.sort();
             Part { name: part.name.clone(), shows: part.shows, rows }
         };
         Effects(effects.0.iter().enumerate().map(masked).collect())
     }
 
-    /// Whether the values of a column do not count.
+    /// Whether the values that a side gives in a column do not count.
     #[must_use]
-    pub fn hides(&self, part: usize, column: &str) -> bool {
-        self.0.contains(&(part, column.to_owned()))
+    pub fn hides(&self, side: Side, part: usize, column: &str) -> bool {
+        self.within.get(&side).is_some_and(|places| places.contains(&(part, column.to_owned())))
     }
 
-    fn apply_to_row(&self, part: usize, row: &Row) -> Row {
+    fn apply_to_row(&self, sides: &[Side], part: usize, row: &Row) -> Row {
+        let is_of_either = |column: &str, value: &String| {
+            let values = self.between.get(&(part, column.to_owned())).filter(|_| sides.len() > 1);
+            values.is_some_and(|values| {
+                sides.iter().filter_map(|side| values.get(side)).flatten().any(|one| one == value)
+            })
+        };
         let value = |(column, value): (&String, &Option<String>)| {
-            let masked = value.is_some() && self.hides(part, column);
+            let masked = value.as_ref().is_some_and(|value| {
+                sides.iter().any(|side| self.hides(*side, part, column)) || is_of_either(column, value)
+            });
             (column.clone(), if masked { Some(MASKED.to_owned()) } else { value.clone() })
         };
         Row(row.0.iter().map(value).collect())
@@ -99,10 +127,10 @@ impl Mask {
     /// The masked columns as `probe.column`, given effects that name the probes.
     #[must_use]
     pub fn names(&self, effects: &Effects) -> Vec<String> {
-        let name = |(part, column): &(usize, String)| {
+        let name = |(part, column): &Place| {
             format!("{}.{column}", effects.0.get(*part).map_or("?", |part| part.name.as_str()))
         };
-        self.0.iter().map(name).collect()
+        self.within.values().flatten().collect::<BTreeSet<_>>().into_iter().map(name).collect()
     }
 }
 
@@ -138,13 +166,13 @@ impl Oracle {
     /// Learns from messages that were delivered once, each with the side that handled it.
     #[must_use]
     pub fn learn(seen: &[(Side, Effects)]) -> Self {
-        let mask = Mask::learn(seen.iter().map(|(_, effects)| effects));
+        let mask = Mask::learn(seen);
         let mut once: BTreeMap<Side, Vec<Effects>> = BTreeMap::new();
         for (side, effects) in seen {
-            let masked = mask.apply(effects);
+            let masked = |effects: &Effects| mask.apply(&[*side], effects);
             let known = once.entry(*side).or_default();
-            if !known.contains(&masked) {
-                known.push(masked);
+            if !known.iter().any(|known| masked(known) == masked(effects)) {
+                known.push(effects.clone());
             }
         }
         Self { mask, once }
@@ -159,22 +187,28 @@ impl Oracle {
     /// Effects of one delivery to this side, all that were seen; more than one means that the consumer is not
     /// deterministic and nothing can be compared.
     #[must_use]
-    pub fn once(&self, side: Side) -> &[Effects] {
-        self.once.get(&side).map_or(&[], Vec::as_slice)
+    pub fn once(&self, side: Side) -> Vec<Effects> {
+        self.allowed(&[side])
+    }
+
+    /// Effects of one delivery to any of these sides, as they compare where copies went to all of them.
+    fn allowed(&self, sides: &[Side]) -> Vec<Effects> {
+        let once = sides.iter().filter_map(|side| self.once.get(side)).flatten();
+        once.map(|effects| self.mask.apply(sides, effects)).collect()
     }
 
     /// What is wrong with the effects of a schedule that went to these sides; nothing if they equal those of one
     /// delivery to any of them.
     #[must_use]
     pub fn differences(&self, sides: &[Side], seen: &Effects) -> Vec<Difference> {
-        let seen = self.mask.apply(seen);
-        let allowed = || sides.iter().flat_map(|side| self.once(*side));
-        if allowed().any(|once| *once == seen) {
+        let seen = self.mask.apply(sides, seen);
+        let allowed = self.allowed(sides);
+        if allowed.contains(&seen) {
             return vec![];
         }
         let against =
             |once: &Effects| once.0.iter().zip(&seen.0).filter_map(|(once, seen)| difference(once, seen)).collect();
-        allowed().map(against).min_by_key(Vec::len).unwrap_or_else(|| {
+        allowed.iter().map(against).min_by_key(Vec::len).unwrap_or_else(|| {
             vec![Difference { kind: Kind::Changed, text: "there is no delivery to compare with".to_owned() }]
         })
     }
@@ -262,10 +296,36 @@ mod tests {
     #[test]
     fn what_differs_between_messages_delivered_once_is_masked_and_nothing_else() {
         let oracle = Oracle::learn(&once());
-        assert_eq!(oracle.mask().names(&once()[0].1), ["payments.id", "payments.side"]);
+        assert_eq!(oracle.mask().names(&once()[0].1), ["payments.id"]);
         assert_eq!(oracle.once(Side::Ecs).len(), 1);
-        let again = effects(&[&[("id", "9"), ("amount", "10"), ("side", "eks")]]);
+        let again = effects(&[&[("id", "9"), ("amount", "10"), ("side", "ecs")]]);
         assert!(oracle.differences(&[Side::Ecs], &again).is_empty());
+    }
+
+    #[test]
+    fn a_value_that_differs_between_the_sides_alone_is_that_of_one_of_them() {
+        let total = |ecs: &str, eks: &str| effects(&[&[("amount", ecs), ("by", eks)]]);
+        let oracle = Oracle::learn(&[(Side::Ecs, total("10", "ecs")), (Side::Eks, total("11", "eks"))]);
+        assert_eq!(oracle.mask().names(&total("10", "ecs")), Vec::<String>::new());
+        for mixed in [total("10", "ecs"), total("11", "eks"), total("10", "eks")] {
+            assert!(oracle.differences(&Side::BOTH, &mixed).is_empty(), "{mixed}");
+        }
+        for (sides, twice) in [
+            (&Side::BOTH[..], total("21", "eks")),
+            (&[Side::Ecs], total("20", "ecs")),
+            (&[Side::Ecs], total("11", "ecs")),
+            (&[Side::Eks], total("22", "eks")),
+        ] {
+            assert!(!oracle.differences(sides, &twice).is_empty(), "{twice}");
+        }
+    }
+
+    #[test]
+    fn what_varies_on_one_side_is_compared_on_the_other() {
+        let amount = |side, amount: &str| (side, effects(&[&[("amount", amount)]]));
+        let oracle = Oracle::learn(&[amount(Side::Ecs, "1"), amount(Side::Ecs, "2"), amount(Side::Eks, "11")]);
+        assert!(oracle.differences(&[Side::Ecs], &effects(&[&[("amount", "3")]])).is_empty());
+        assert!(!oracle.differences(&[Side::Eks], &effects(&[&[("amount", "22")]])).is_empty());
     }
 
     #[test]
@@ -311,7 +371,7 @@ mod tests {
         let mut with = Row::new();
         with.put("at", Some("now".to_owned()));
         let with = Effects(vec![Part::canonical("t", vec![with], "k")]);
-        assert_eq!(Mask::learn([&without, &with]), Mask::default());
+        assert_eq!(Mask::learn(&[(Side::Ecs, without), (Side::Ecs, with)]), Mask::default());
     }
 
     #[test]
@@ -350,10 +410,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_delivery_that_was_learned_never_differs(seen in prop::collection::vec(any_effects(), 1..5)) {
-            let seen: Vec<_> = seen.into_iter().map(|effects| (Side::Ecs, effects)).collect();
+            let seen: Vec<_> = Side::BOTH.into_iter().cycle().zip(seen).collect();
             let oracle = Oracle::learn(&seen);
-            for (_, effects) in &seen {
-                prop_assert!(oracle.differences(&[Side::Ecs], effects).is_empty());
+            for (side, effects) in &seen {
+                prop_assert!(oracle.differences(&[*side], effects).is_empty());
+                prop_assert!(oracle.differences(&Side::BOTH, effects).is_empty());
             }
         }
 
@@ -377,11 +438,15 @@ mod tests {
 
         #[test]
         fn masking_twice_is_masking_once_and_forgets_no_row(seen in prop::collection::vec(any_effects(), 1..5)) {
+            let sides = Side::BOTH.into_iter().cycle();
+            let seen: Vec<_> = sides.zip(seen).collect();
             let mask = Mask::learn(&seen);
-            for effects in &seen {
-                let masked = mask.apply(effects);
-                prop_assert_eq!(&mask.apply(&masked), &masked);
-                prop_assert_eq!(masked.0[0].rows.len(), effects.0[0].rows.len());
+            for (side, effects) in &seen {
+                for sides in [&[*side][..], &Side::BOTH] {
+                    let masked = mask.apply(sides, effects);
+                    prop_assert_eq!(&mask.apply(sides, &masked), &masked);
+                    prop_assert_eq!(masked.0[0].rows.len(), effects.0[0].rows.len());
+                }
             }
         }
 

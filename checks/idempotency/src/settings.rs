@@ -196,6 +196,7 @@ mod tests {
         assert!(broken(|one| one["mesage"] = json!({})).contains("unknown field"));
         assert!(broken(|one| one["message"]["body"] = json!("{}")).contains("{key}"));
         assert!(broken(|one| one["effects"] = json!([])).contains("at least one effect"));
+        assert!(broken(|one| one["effects"][1]["redis"]["cleanup"] = json!(["[{key}]*"])).contains("inside `[…]`"));
         assert!(broken(|one| one["settle"] = json!({ "limitMs": 5 })).contains("1000 to 60000"));
         assert!(broken(|one| one["effects"][0]["mysql"]["cleanup"] = json!(["DELETE FROM payments"])).contains(":key"));
     }

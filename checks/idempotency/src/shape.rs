@@ -28,7 +28,20 @@ const FOLDING: [&str; 17] = [
 ];
 
 /// Words of a condition that are no columns.
-const SAYING: [&str; 7] = ["LIKE", "IN", "CONCAT", "ORDER", "BY", "LIMIT", "SELECT"];
+const SAYING: [&str; 8] = ["AND", "CONCAT", "IN", "IS", "KEY", "LIKE", "NOT", "NULL"];
+
+/// The conditions that only the key's rows meet, as [`outline`] has them.
+const KEYED: [&str; 6] = [
+    "n = : KEY",
+    ": KEY = n",
+    "n IN ( : KEY )",
+    "n LIKE CONCAT ( t , : KEY )",
+    "n LIKE CONCAT ( : KEY , t )",
+    "n LIKE CONCAT ( t , : KEY , t )",
+];
+
+/// What may stand between two things that are compared.
+const COMPARING: [&str; 9] = ["=", "<", ">", "< =", "> =", "< >", "! =", "LIKE", "NOT LIKE"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
@@ -56,13 +69,23 @@ impl Token {
         self.kind == Kind::Symbol(symbol)
     }
 
+    fn is_number(&self) -> bool {
+        matches!(&self.kind, Kind::Word(word) if word.starts_with(|first: char| first.is_ascii_digit()))
+    }
+
+    /// Whether quotes end where they seem to, for every server.
+    fn is_whole(&self, query: &str) -> bool {
+        let quoted = &query[self.at.clone()];
+        match self.kind {
+            Kind::Name | Kind::Text => quoted.len() > 1 && !quoted.contains('\\') && quoted.ends_with(&quoted[..1]),
+            Kind::Word(_) | Kind::Symbol(_) => true,
+        }
+    }
+
     fn is_name(&self) -> bool {
         match &self.kind {
             Kind::Name => true,
-            Kind::Word(word) => {
-                !word.starts_with(|first: char| first.is_ascii_digit())
-                    && !["NULL", "TRUE", "FALSE", "AS"].contains(&word.as_str())
-            }
+            Kind::Word(word) => !self.is_number() && !["NULL", "TRUE", "FALSE", "AS"].contains(&word.as_str()),
             Kind::Text | Kind::Symbol(_) => false,
         }
     }
@@ -81,43 +104,117 @@ pub(crate) fn check(query: &str) -> Result<(), TemplateError> {
     arms.into_iter().try_for_each(|arm| check_arm(query, arm))
 }
 
-/// Refuses every statement that may remove what has another key: one of its conditions, which AND joins, must compare a
-/// column with the key.
+/// Refuses every statement that may remove what has another key. It removes from one table, and AND joins its conditions:
+/// one says that a column is the key, and the others compare a column with something else.
 pub(crate) fn check_removal(statement: &str) -> Result<(), TemplateError> {
-    let tokens = tokens(statement);
-    let reaches = ["OR", "XOR"].into_iter().find(|word| tokens.iter().any(|token| token.is(word)));
-    let bars = tokens.windows(2).any(|pair| pair.iter().all(|token| token.is_symbol('|'))).then_some("`||`");
-    if let Some(found) = reaches.or(bars) {
-        return Err(TemplateError::Reaches(found));
+    let mut tokens = tokens(statement);
+    tokens.pop_if(|last| last.is_symbol(';'));
+    let touch = |pair: &[Token], signs: [char; 2]| {
+        pair[0].is_symbol(signs[0]) && pair[1].is_symbol(signs[1]) && pair[0].at.end == pair[1].at.start
+    };
+    let begins = |pair: &[Token]| touch(pair, ['-', '-']) || touch(pair, ['/', '*']);
+    if tokens.iter().any(|token| token.is_symbol('#')) || tokens.windows(2).any(begins) {
+        return Err(TemplateError::Comment);
     }
-    let from = at_top(&tokens, |token| token.is("WHERE")).next().map_or(tokens.len(), |at| at + 1);
-    let conditions = &tokens[from..];
+    let refused = |part: &[Token]| Err(TemplateError::Reaches(text(statement, part)));
+    let is_odd = |token: &Token| token.is_symbol(';') || token.is("SELECT") || !token.is_whole(statement);
+    if let Some(odd) = tokens.iter().position(is_odd) {
+        return refused(&tokens[odd..=odd]);
+    }
+    let (_, conditions) = parts(&tokens).ok_or(TemplateError::NotOneTable)?;
+    let is_understood =
+        |condition: &&[Token]| is_keyed(statement, condition) || is_simple(&outline(statement, condition));
+    match conditions.iter().find(|condition| !is_understood(condition)) {
+        Some(condition) => refused(condition),
+        None if conditions.iter().any(|condition| is_keyed(statement, condition)) => Ok(()),
+        None => Err(TemplateError::NotCompared),
+    }
+}
+
+/// A query of no rows that shows the columns which a statement that removes compares with the key.
+pub(crate) fn compared(statement: &str) -> String {
+    let tokens = tokens(statement);
+    let (table, conditions) = parts(&tokens).unwrap_or_default();
+    let column = |condition: &&[Token]| {
+        let name = if condition.first()?.is_symbol(':') { condition.get(3..)? } else { condition };
+        let after = after_column(name)?.len();
+        is_keyed(statement, condition).then(|| text(statement, &name[..name.len() - after]))
+    };
+    let columns: Vec<String> = conditions.iter().filter_map(column).collect();
+    format!("SELECT {} FROM {} LIMIT 0", columns.join(", "), text(statement, table))
+}
+
+/// The table and the conditions of `DELETE FROM t WHERE …` or `UPDATE t SET … WHERE …`.
+fn parts(tokens: &[Token]) -> Option<(&[Token], Vec<&[Token]>)> {
+    let table = match tokens {
+        [delete, from, rest @ ..] if delete.is("DELETE") && from.is("FROM") => rest,
+        [update, rest @ ..] if update.is("UPDATE") => rest,
+        _ => return None,
+    };
+    let rest = after_column(table)?;
+    let at = at_top(rest, |token| token.is("WHERE")).next()?;
+    let is_one = if tokens[0].is("DELETE") { at == 0 } else { rest[0].is("SET") };
+    let after = is_one.then_some(&rest[at + 1..])?;
+    let ends = |token: &Token| token.is("ORDER") || token.is("LIMIT") || token.is_symbol(';');
+    let after = &after[..at_top(after, ends).next().unwrap_or(after.len())];
     let mut start = 0;
-    for end in at_top(conditions, |token| token.is("AND")).chain([conditions.len()]) {
-        if compares_with_key(&conditions[start..end]) {
-            return Ok(());
-        }
+    let mut conditions = vec![];
+    for end in at_top(after, |token| token.is("AND")).chain([after.len()]) {
+        conditions.push(&after[start..end]);
         start = end + 1;
     }
-    Err(TemplateError::NotCompared)
+    Some((&table[..table.len() - rest.len()], conditions))
 }
 
 /// Whether a condition says that a column is the key or is made with it.
-fn compares_with_key(condition: &[Token]) -> bool {
-    let is_key = |at: usize| {
-        let sign = at.checked_sub(1).and_then(|before| condition.get(before));
-        condition[at].is("KEY") && sign.is_some_and(|token| token.is_symbol(':'))
-    };
-    let names_key = (0..condition.len()).any(is_key);
-    let is_column =
-        |at: usize| condition[at].is_name() && !is_key(at) && !SAYING.iter().any(|word| condition[at].is(word));
-    let has_column = (0..condition.len()).any(is_column);
-    let compares =
-        condition.iter().any(|token| token.is_symbol('=') || ["LIKE", "IN"].iter().any(|word| token.is(word)));
-    let is_turned = condition.iter().any(|token| {
-        ["NOT", "IS"].iter().any(|word| token.is(word)) || ['<', '>', '!'].iter().any(|sign| token.is_symbol(*sign))
-    });
-    names_key && has_column && compares && !is_turned
+fn is_keyed(statement: &str, condition: &[Token]) -> bool {
+    KEYED.contains(&outline(statement, condition).join(" ").as_str())
+}
+
+/// A condition in few words: `n` is a name with all its parts, `t` a text, `0` another constant, `c` a call; the rest is
+/// as it is.
+fn outline(statement: &str, condition: &[Token]) -> Vec<String> {
+    let mut outline: Vec<String> = vec![];
+    let mut rest = condition;
+    while let Some((token, after)) = rest.split_first() {
+        rest = after;
+        let word = match &token.kind {
+            Kind::Symbol('.') if outline.last().is_some_and(|last| last == "n" || last == "0") && !rest.is_empty() => {
+                rest = &rest[1..];
+                continue;
+            }
+            Kind::Symbol('-') if rest.first().is_some_and(Token::is_number) => continue,
+            Kind::Text if statement[token.at.clone()].starts_with('\'') => "t".to_owned(),
+            Kind::Text => "?".to_owned(),
+            Kind::Symbol(symbol) => symbol.to_string(),
+            Kind::Word(word) if word == "TRUE" || word == "FALSE" || token.is_number() => "0".to_owned(),
+            Kind::Word(word) if SAYING.contains(&word.as_str()) => word.clone(),
+            Kind::Word(_) if let Some(close) = closing(rest).filter(|_| rest[0].is_symbol('(')) => {
+                let is_free = !rest[..close].iter().any(|token| token.is_symbol(':'));
+                rest = &rest[close + 1..];
+                if is_free { "c" } else { "?" }.to_owned()
+            }
+            Kind::Word(_) | Kind::Name => "n".to_owned(),
+        };
+        outline.push(word);
+    }
+    outline
+}
+
+/// Whether a condition compares two things, of which none is the key. What AND joins is no part of it, as it is of
+/// `a BETWEEN 1 AND k = :key`.
+fn is_simple(outline: &[String]) -> bool {
+    let is_value = |word: &str| ["n", "t", "0", "c"].contains(&word);
+    match outline.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [value, "IS", "NULL"] | [value, "IS", "NOT", "NULL"] => is_value(value),
+        [value, "IN", "(", list @ .., ")"] | [value, "NOT", "IN", "(", list @ .., ")"] => {
+            is_value(value) && list.iter().all(|word| *word == "," || is_value(word))
+        }
+        [left, operator @ .., right] => {
+            is_value(left) && is_value(right) && COMPARING.contains(&operator.join(" ").as_str())
+        }
+        _ => false,
+    }
 }
 
 fn check_arm(query: &str, arm: &[Token]) -> Result<(), TemplateError> {
@@ -323,33 +420,90 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_compares_a_column_with_the_key_and_reaches_no_further() {
+    fn a_removal_from_one_table_compares_a_column_with_the_key() {
         for statement in [
             "DELETE FROM t WHERE k = :key",
-            "delete from `or` where :key = k and `or` = 1",
-            "UPDATE t SET a = NULL WHERE b IS NOT NULL AND k LIKE CONCAT('% OR ', :key) ORDER BY k LIMIT 5",
-            "DELETE t FROM t JOIN u ON u.id = t.u WHERE u.k IN (:key)",
+            "delete from `or` where :key = shop.`or`.k and `or` = -1.5;",
+            "UPDATE t SET a = NULL, b = NOW() WHERE b IS NOT NULL AND k LIKE CONCAT('% OR ', :key) ORDER BY k LIMIT 5",
+            "DELETE FROM t WHERE t.key IN (:key) AND a NOT IN (1, 'x') AND b <= NOW() AND c LIKE 'd%'",
+            "DELETE FROM t WHERE k LIKE CONCAT(:key, '%') AND k LIKE CONCAT('%', :key, '/1')",
+            "DELETE FROM t WHERE k = :key AND note <> '#1 -- /*'",
         ] {
             assert_eq!(check_removal(statement), Ok(()), "{statement}");
-        }
-        for (statement, found) in [
-            ("DELETE FROM t WHERE k = :key OR 1=1", "OR"),
-            ("DELETE FROM t WHERE (`k`=:key)or(1)", "OR"),
-            ("DELETE FROM t WHERE k = :key XOR 1", "XOR"),
-            ("DELETE FROM t WHERE k = :key || 1", "`||`"),
-        ] {
-            assert_eq!(check_removal(statement), Err(TemplateError::Reaches(found)), "{statement}");
         }
         for statement in [
             "DELETE FROM t",
             "UPDATE t SET k = :key",
-            "DELETE FROM t WHERE :key = :key",
-            "DELETE FROM t WHERE k <> :key",
-            "DELETE FROM t WHERE NOT k = :key",
-            "DELETE FROM t WHERE :key IS NOT NULL AND k = 1",
-            "DELETE FROM t WHERE :key LIKE '%'",
+            "DELETE t FROM t JOIN u ON u.id = t.u WHERE u.k IN (:key)",
+            "DELETE stock FROM stock, payments WHERE payments.order_id = :key",
+            "DELETE payments, stock FROM payments JOIN stock WHERE payments.order_id = :key",
+            "DELETE FROM stock, payments WHERE payments.order_id = :key",
+            "DELETE FROM stock USING stock JOIN payments WHERE payments.order_id = :key",
+            "UPDATE stock, payments SET stock.n = 0 WHERE payments.order_id = :key",
+            "UPDATE stock JOIN payments SET stock.n = 0 WHERE payments.order_id = :key",
+            "DELETE IGNORE FROM t WHERE k = :key",
         ] {
-            assert_eq!(check_removal(statement), Err(TemplateError::NotCompared), "{statement}");
+            assert_eq!(check_removal(statement), Err(TemplateError::NotOneTable), "{statement}");
+        }
+        let other = "DELETE FROM t WHERE a = 1 AND b IS NULL";
+        assert_eq!(check_removal(other), Err(TemplateError::NotCompared));
+    }
+
+    #[test]
+    fn the_columns_that_a_removal_compares_are_shown_by_a_query() {
+        for (statement, query) in [
+            ("DELETE FROM t WHERE k = :key", "SELECT k FROM t LIMIT 0"),
+            ("DELETE FROM shop.t WHERE :key = t . k AND a = 1;", "SELECT t . k FROM shop.t LIMIT 0"),
+            (
+                "UPDATE `t` SET b = 1 WHERE b = 0 AND `k` IN (:key) AND l LIKE CONCAT(:key, '%') LIMIT 1",
+                "SELECT `k`, l FROM `t` LIMIT 0",
+            ),
+        ] {
+            assert_eq!(check_removal(statement), Ok(()));
+            assert_eq!(compared(statement), query);
+        }
+    }
+
+    #[test]
+    fn a_condition_of_a_removal_that_is_not_understood_is_refused_with_its_text() {
+        for condition in [
+            "id IN (:key, id)",
+            "id IN (:key) OR 1=1",
+            "(k = :key)or(1)",
+            "k = :key XOR 1",
+            "k = :key || 1",
+            "order_id = COALESCE(order_id, :key)",
+            "order_id LIKE CONCAT(LEFT(:key, 0), '%')",
+            "order_id LIKE CONCAT('%', :key, order_id)",
+            "order_id LIKE CONCAT(\"%\", :key)",
+            "order_id LIKE CONCAT('%')",
+            "id = IF(id = :key, 0, id)",
+            "0 = :key",
+            "'a' = :key",
+            ":key = :key",
+            "k <> :key",
+            "k = :key = 0",
+            "k = :key IS NOT NULL",
+            "NOT k = :key",
+            "NOT LIKE k",
+            ":key LIKE '%'",
+            "BINARY k = :key",
+            "LOWER(k) = :key",
+            "",
+        ] {
+            let refused = Err(TemplateError::Reaches(condition.to_owned()));
+            assert_eq!(check_removal(&format!("DELETE FROM t WHERE {condition}")), refused);
+            assert_eq!(check_removal(&format!("DELETE FROM t WHERE k = :key AND {condition}")), refused);
+        }
+        for (statement, found) in [
+            ("DELETE FROM t WHERE a BETWEEN 1 AND k = :key", "a BETWEEN 1"),
+            ("DELETE FROM t WHERE CASE WHEN 1 AND k = :key AND 1 THEN 1 ELSE 1 END", "CASE WHEN 1"),
+            ("DELETE FROM t WHERE k = :key AND a IN (SELECT a FROM u)", "SELECT"),
+            ("UPDATE t SET a = 1; DELETE FROM t WHERE k = :key", ";"),
+            (r"DELETE FROM t WHERE a <> '\' AND k = :key AND b <> '", r"'\'"),
+            ("DELETE FROM t WHERE k = :key AND b <> 'open", "'open"),
+        ] {
+            assert_eq!(check_removal(statement), Err(TemplateError::Reaches(found.to_owned())), "{statement}");
         }
     }
 

@@ -12,6 +12,11 @@ use std::fmt;
 #[serde(try_from = "String")]
 pub struct Template(String);
 
+/// The name of a Redis key, or a pattern of such names, with `{key}` in it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub struct KeyPattern(Template);
+
 /// A statement that reads rows and binds `:key`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String")]
@@ -28,6 +33,11 @@ pub enum TemplateError {
     /// Without the key all messages would look alike.
     #[error("the text must contain `{{key}}`, which is replaced by a key of the run's own")]
     KeyMissing,
+    /// Each of its characters alone would fit.
+    #[error(
+        "`{{key}}` must not stand inside `[…]`, where names with any one of its characters fit; write `\\[` for a bracket in a name"
+    )]
+    KeyInBrackets,
     /// Without the parameter the statement would touch rows of others.
     #[error("the statement must contain the parameter `:key`, which is bound to the run's own key")]
     ParameterMissing,
@@ -40,12 +50,15 @@ pub enum TemplateError {
     /// What stands in it may look like a part of the statement and is none.
     #[error("a statement must not contain a comment (`--`, `#`, `/*`)")]
     Comment,
-    /// It touches more than the key's rows.
+    /// It may touch more than one table.
+    #[error("the statement must be `DELETE FROM t WHERE …` or `UPDATE t SET … WHERE …`, with one table")]
+    NotOneTable,
+    /// It may touch more than the key's rows.
     #[error(
-        "a statement that removes must not contain {0}, which may reach the rows of others: write one statement for each condition"
+        "`{0}` may reach the rows of others: what a statement that removes compares with the key is `column = :key`, `column IN (:key)` or `column LIKE CONCAT('text', :key, 'text')`; AND may join `column = constant` and the like, and nothing else"
     )]
-    Reaches(&'static str),
-    /// Without it the statement touches rows of others, wherever else the parameter stands.
+    Reaches(String),
+    /// Without it the statement touches rows of others.
     #[error("the statement must compare a column with `:key`, alone or joined by AND: `WHERE order_id = :key`")]
     NotCompared,
     /// The query would show one row where there are two.
@@ -83,6 +96,20 @@ impl Template {
     }
 }
 
+impl KeyPattern {
+    /// The text with the key in it.
+    #[must_use]
+    pub fn with(&self, key: &str) -> String {
+        self.0.with(key)
+    }
+
+    /// The text as configured.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
 impl Query {
     /// The statement as configured.
     #[must_use]
@@ -105,6 +132,12 @@ impl Removal {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A query of no rows that shows the columns which are compared with the key.
+    #[must_use]
+    pub fn compared(&self) -> String {
+        shape::compared(&self.0)
+    }
 }
 
 impl TryFrom<String> for Template {
@@ -112,6 +145,25 @@ impl TryFrom<String> for Template {
 
     fn try_from(text: String) -> Result<Self, TemplateError> {
         if text.contains("{key}") { Ok(Self(text)) } else { Err(TemplateError::KeyMissing) }
+    }
+}
+
+impl TryFrom<String> for KeyPattern {
+    type Error = TemplateError;
+
+    fn try_from(text: String) -> Result<Self, TemplateError> {
+        let mut is_inside = false;
+        let mut characters = text.char_indices();
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '\\' => drop(characters.next()),
+                '[' => is_inside = true,
+                ']' => is_inside = false,
+                '{' if is_inside && text[at..].starts_with("{key}") => return Err(TemplateError::KeyInBrackets),
+                _ => {}
+            }
+        }
+        Template::try_from(text).map(Self)
     }
 }
 
@@ -148,9 +200,6 @@ impl TryFrom<String> for Removal {
         }
         if !binds_key(&text) {
             return Err(TemplateError::ParameterMissing);
-        }
-        if ["--", "#", "/*"].iter().any(|sign| unquoted(&text).contains(sign)) {
-            return Err(TemplateError::Comment);
         }
         shape::check_removal(&text)?;
         Ok(Self(text))
@@ -196,9 +245,15 @@ fn binds_key(statement: &str) -> bool {
     false
 }
 
-impl fmt::Display for Template {
+impl fmt::Display for Removal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for KeyPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -229,6 +284,13 @@ schema!(
     "A text in which `{key}` is replaced by a business key of the run's own."
 );
 schema!(
+    KeyPattern,
+    "KeyPattern",
+    r"\{key\}",
+    "order:{key}:*",
+    "The name of a Redis key in which `{key}` is replaced by a business key of the run's own, or a pattern with `*`, `?` and `[…]`. `{key}` must not stand inside `[…]`; `\\[` is a bracket."
+);
+schema!(
     Query,
     "Query",
     r"^[\s(]*[Ss][Ee][Ll][Ee][Cc][Tt]\b[\s\S]*:key\b",
@@ -240,7 +302,7 @@ schema!(
     "Removal",
     r"^\s*([Dd][Ee][Ll][Ee][Tt][Ee]|[Uu][Pp][Dd][Aa][Tt][Ee])\b[\s\S]*:key\b",
     "DELETE FROM payments WHERE order_id = :key",
-    "A DELETE or UPDATE in which `:key` is bound to the business key. Its WHERE compares a column with `:key`, alone or joined with other conditions by AND. OR, XOR, `||` and comments are refused: write one statement for each condition."
+    "A DELETE or UPDATE in which `:key` is bound to the business key. It removes from one table. Its WHERE says `column = :key`, `column IN (:key)` or `column LIKE CONCAT('text', :key, 'text')`, alone or joined by AND with conditions that compare a column with a constant. Everything else is refused, comments, too: write one statement for each condition."
 );
 
 #[cfg(test)]
@@ -277,6 +339,18 @@ mod tests {
     }
 
     #[test]
+    fn the_key_stands_in_a_pattern_as_it_is() {
+        let pattern = |text: &str| KeyPattern::try_from(text.to_owned());
+        for text in ["order:{key}", "[a-z]*:{key}:?", r"order\[{key}\]*", r"[\]]{key}"] {
+            assert_eq!(pattern(text).unwrap().as_str(), text);
+        }
+        for text in ["[{key}]*", "[!{key}]*", "[^{key}", "{key}[{key}]*", r"[\]{key}]*", r"\\[{key}]*"] {
+            assert_eq!(pattern(text), Err(TemplateError::KeyInBrackets), "{text}");
+        }
+        assert_eq!(pattern("order:*"), Err(TemplateError::KeyMissing));
+    }
+
+    #[test]
     fn a_removal_touches_the_runs_own_rows_alone() {
         let removal = |text: &str| Removal::try_from(text.to_owned());
         assert!(removal("DELETE FROM t WHERE k = :key").is_ok());
@@ -285,7 +359,9 @@ mod tests {
         for comment in ["-- :key", "# :key", "/* :key */"] {
             assert_eq!(removal(&format!("DELETE FROM t WHERE k = 1 {comment}")), Err(TemplateError::Comment));
         }
-        assert!(removal("DELETE FROM t WHERE k = :key AND note <> '#1 -- /*'").is_ok());
+        for hides in ["UPDATE `t'` SET a = 1 # ' WHERE k = :key", "UPDATE `t'` SET a = 1 -- ' WHERE k = :key"] {
+            assert_eq!(removal(hides), Err(TemplateError::Comment));
+        }
     }
 
     #[test]

@@ -91,7 +91,7 @@ async fn trial(session: &mut Session<'_>, schedule: Schedule, start: usize) -> R
 
 fn judge(oracle: &Oracle, trial: &Trial) -> Ended {
     let differences = oracle.differences(&trial.schedule.sides(), &trial.effects);
-    let effects = oracle.mask().apply(&trial.effects);
+    let effects = oracle.mask().apply(&trial.schedule.sides(), &trial.effects);
     Ended { schedule: trial.schedule.clone(), differences, effects, alone: None }
 }
 
@@ -156,7 +156,7 @@ impl Trials {
         for ended in &mut self.ended {
             if !ended.differences.is_empty() {
                 ended.differences = self.oracle.differences(&ended.schedule.sides(), &ended.effects);
-                ended.effects = self.oracle.mask().apply(&ended.effects);
+                ended.effects = self.oracle.mask().apply(&ended.schedule.sides(), &ended.effects);
             }
         }
         let reproduced = !again.differences.is_empty();

@@ -52,7 +52,29 @@ async fn errors_beyond_their_share_fail() {
     let said = run(ID, &bench.target()).await;
     assert_eq!(said.result.outcome, Outcome::Fail, "{}", said.result.observed);
     assert!(said.result.observed.contains("20 of 200 (20 answered 5xx)"), "{}", said.result.observed);
-    assert_eq!(said.result.expected, "at most 1 % errors");
+    assert!(said.result.expected.starts_with("at most 1 % errors\n"), "{}", said.result.expected);
+}
+
+#[tokio::test]
+async fn a_rare_request_that_always_fails_is_judged_on_its_own() {
+    let bench = Bench::start().await;
+    let mut target = bench.target();
+    target["requests"] =
+        json!([{ "path": "/orders", "weight": 200 }, { "path": "/rare", "expect": { "status": 201 } }]);
+    let said = run(ID, &target).await;
+    assert_eq!(said.result.outcome, Outcome::Fail, "{:?} {}", said.result.reason, said.result.observed);
+    assert!(said.result.observed.contains("/rare`: "), "{}", said.result.observed);
+    assert_eq!(said.result.expected, "at most 1 % errors of each kind of request");
+}
+
+#[tokio::test]
+async fn an_answer_of_the_cache_of_nginx_is_no_answer_of_eks() {
+    let bench = Bench::start().await;
+    let mut target = bench.target();
+    let hit = answer("200 OK", &[("x-served-by", "eks"), ("x-cache-status", "HIT")]);
+    target["resolve"] = json!(scripted(vec![hit]).await.to_string());
+    let said = run(ID, &target).await;
+    assert_eq!(said.result.reason, Some(Reason::ControlFailed), "{}", said.result.observed);
 }
 
 #[tokio::test]

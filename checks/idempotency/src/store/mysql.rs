@@ -10,6 +10,7 @@ use crate::env::{Endpoint, Tls};
 use crate::template::{Query, Removal};
 use futures::StreamExt;
 use futures::future::BoxFuture;
+use mysql_async::consts::ColumnType;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, OptsBuilder, Params, SslOpts, Value, params};
 use schemars::JsonSchema;
@@ -142,13 +143,49 @@ impl MysqlStore {
 
     async fn delete(&mut self, key: &str) -> Removed {
         let mut removed = Removed::default();
-        for statement in &self.settings.cleanup {
-            let done = self.conn.exec_drop(statement.as_str(), bound(key)).await;
-            let done = done.map(|()| self.conn.affected_rows());
-            removed.add(done.map_err(|error| store_error(&self.settings.endpoint, statement.as_str(), error)));
+        for statement in self.settings.cleanup.clone() {
+            removed.add(self.delete_by(&statement, key).await);
         }
         removed
     }
+
+    /// Runs a statement if it compares the key with texts alone: to a number, every key is zero.
+    async fn delete_by(&mut self, statement: &Removal, key: &str) -> Result<u64, StoreError> {
+        let error = |error| store_error(&self.settings.endpoint, statement.as_str(), error);
+        let shown = self.conn.query_iter(statement.compared()).await.map_err(error)?;
+        let columns = shown.columns();
+        shown.drop_result().await.map_err(error)?;
+        if let Some(column) = columns.iter().flat_map(|all| all.iter()).find(|column| !is_text(column.column_type())) {
+            return Err(StoreError::Statement {
+                store: self.settings.endpoint.clone(),
+                statement: statement.to_string(),
+                detail: format!(
+                    "`{}` holds no text, and a key may equal values of others there; nothing was removed",
+                    column.name_str()
+                ),
+            });
+        }
+        self.conn.exec_drop(statement.as_str(), bound(key)).await.map_err(error)?;
+        Ok(self.conn.affected_rows())
+    }
+}
+
+/// Whether values of a column are compared as texts.
+fn is_text(kind: ColumnType) -> bool {
+    use ColumnType::{
+        MYSQL_TYPE_BLOB, MYSQL_TYPE_LONG_BLOB, MYSQL_TYPE_MEDIUM_BLOB, MYSQL_TYPE_STRING, MYSQL_TYPE_TINY_BLOB,
+        MYSQL_TYPE_VAR_STRING, MYSQL_TYPE_VARCHAR,
+    };
+    matches!(
+        kind,
+        MYSQL_TYPE_BLOB
+            | MYSQL_TYPE_LONG_BLOB
+            | MYSQL_TYPE_MEDIUM_BLOB
+            | MYSQL_TYPE_STRING
+            | MYSQL_TYPE_TINY_BLOB
+            | MYSQL_TYPE_VAR_STRING
+            | MYSQL_TYPE_VARCHAR
+    )
 }
 
 impl Store for MysqlStore {

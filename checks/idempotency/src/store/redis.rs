@@ -1,14 +1,15 @@
 //! Redis: what stands under the keys that carry a business key, whatever their type.
 //!
-//! A key is one row: its content with one column for each field, element or member and how many there are, and in
-//! parentheses its name, its type and whether it expires. A template with `*`, `?` or `[` is a pattern and is looked for
-//! with SCAN, which walks the whole keyspace.
+//! A key is one row: its content with one column for each field, element or member and how many elements there are, and in
+//! parentheses what a second effect need not change: its name, its type, whether it expires, and how many fields there are
+//! that have names of their own. A template with `*`, `?` or `[` is a pattern and is looked for with SCAN, which walks the
+//! whole keyspace.
 
 use super::probe::{CONNECT_LIMIT, ROWS_MAX};
 use super::{Removed, Store, StoreError};
 use crate::effects::{Part, Row};
 use crate::env::{Endpoint, Tls};
-use crate::template::Template;
+use crate::template::KeyPattern;
 use futures::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, ServerErrorKind};
@@ -32,10 +33,10 @@ pub struct Redis {
     /// What a message leaves: keys such as `order:{key}`, or patterns such as `order:{key}:*`. Each must change when a
     /// message was handled. They are deleted at the end.
     #[schemars(length(min = 1))]
-    pub keys: Vec<Template>,
+    pub keys: Vec<KeyPattern>,
     /// Further keys or patterns to delete at the end, for example those of deduplication records.
     #[serde(default)]
-    pub cleanup: Vec<Template>,
+    pub cleanup: Vec<KeyPattern>,
 }
 
 struct RedisStore {
@@ -102,6 +103,11 @@ fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
+/// Whether a name carries the key, whatever the server took for a match.
+fn is_of(name: &str, key: &str) -> bool {
+    name.contains(key)
+}
+
 /// Bytes as text, the same for the same bytes.
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| {
@@ -110,7 +116,7 @@ fn text(bytes: Vec<u8>) -> String {
 }
 
 impl RedisStore {
-    async fn keys(&mut self, template: &Template, key: &str) -> RedisResult<Vec<String>> {
+    async fn keys(&mut self, template: &KeyPattern, key: &str) -> RedisResult<Vec<String>> {
         let wanted = template.with(key);
         if !is_pattern(&wanted) {
             return Ok(vec![wanted]);
@@ -121,7 +127,7 @@ impl RedisStore {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(&wanted).arg("COUNT").arg(1_000);
             let (next, keys): (u64, Vec<Vec<u8>>) = scan.query_async(&mut self.connection).await?;
-            found.extend(keys.into_iter().map(text));
+            found.extend(keys.into_iter().map(text).filter(|name| is_of(name, key)));
             cursor = next;
             if cursor == 0 || found.len() > ROWS_MAX {
                 break;
@@ -145,7 +151,7 @@ impl RedisStore {
             }
             "hash" => {
                 let fields: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL").arg(key).query_async(connection).await?;
-                row.put("#", Some(fields.len().to_string()));
+                row.put("(#)", Some(fields.len().to_string()));
                 fields.into_iter().for_each(|(field, value)| row.put(&text(field), Some(text(value))));
             }
             "list" => {
@@ -171,7 +177,7 @@ impl RedisStore {
                 let mut range = redis::cmd("ZRANGE");
                 range.arg(key).arg(0).arg(-1).arg("WITHSCORES");
                 let members: Vec<(Vec<u8>, f64)> = range.query_async(connection).await?;
-                row.put("#", Some(members.len().to_string()));
+                row.put("(#)", Some(members.len().to_string()));
                 members.into_iter().for_each(|(member, score)| row.put(&text(member), Some(score.to_string())));
             }
             "stream" => {
@@ -233,5 +239,16 @@ impl Store for RedisStore {
 
     fn remove<'a>(&'a mut self, key: &'a str) -> BoxFuture<'a, Removed> {
         Box::pin(self.delete(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_the_key_is_of_others() {
+        assert!(is_of("seen:pf-1-00d001:a", "pf-1-00d001"));
+        assert!(!is_of("prod:session:1", "pf-1-00d001"));
     }
 }

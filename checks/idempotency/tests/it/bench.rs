@@ -258,9 +258,14 @@ impl Bench {
         total
     }
 
-    async fn rows(&self, table: &str, column: &str, run: &str) -> u64 {
+    /// A session of the database's administrator.
+    pub(crate) async fn admin_of_mariadb(&self) -> mysql_async::Conn {
         let lab = &self.lab.mariadb;
-        let mut conn = mysql_async::Conn::from_url(lab.url(lab.admin())).await.unwrap();
+        mysql_async::Conn::from_url(lab.url(lab.admin())).await.unwrap()
+    }
+
+    async fn rows(&self, table: &str, column: &str, run: &str) -> u64 {
+        let mut conn = self.admin_of_mariadb().await;
         let count = format!("SELECT COUNT(*) FROM {table} WHERE {column} LIKE '%pf-{run}%'");
         let exists = format!(
             "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'shop' AND table_name = '{table}'"

@@ -1,6 +1,7 @@
 //! What keeps the checks from telling. None of it may read as a pass, and none may touch what belongs to others.
 
 use crate::bench::{Bench, HARMLESS, OBSERVABLE, endpoint, noted};
+use mysql_async::prelude::Queryable;
 use preflight_core::{Reason, Secret};
 use preflight_fixtures::servers::{Redis, RedisOptions};
 use serde_json::json;
@@ -172,7 +173,7 @@ async fn a_removal_that_fails_stops_no_other_one_and_says_what_was_attempted() {
     let broken = [
         (json!("DELETE FROM nothing WHERE order_id = :key"), Reason::PrerequisiteFailed, "nothing"),
         (json!("DELETE FROM mysql.user WHERE User = :key"), Reason::Forbidden, "denied"),
-        (json!("DELETE FROM payments WHERE order_id = :key AND"), Reason::PrerequisiteFailed, "syntax"),
+        (json!("DELETE FROM payments WHERE order_id = :key LIMIT"), Reason::PrerequisiteFailed, "syntax"),
     ];
     let _consumers = bench.consumers("correct").await;
     for (statement, reason, answered) in broken {
@@ -185,6 +186,23 @@ async fn a_removal_that_fails_stops_no_other_one_and_says_what_was_attempted() {
         assert!(!said.contains("cannot be reached") && !judged.journal.open().is_empty(), "{said}");
         bench.assert_nothing_left().await;
     }
+}
+
+#[tokio::test]
+async fn a_removal_that_compares_the_key_with_a_number_takes_no_row_of_others() {
+    let mut bench = Bench::rabbitmq().await;
+    let _consumers = bench.consumers("correct").await;
+    let theirs = format!("theirs-{}", bench.queues[0]);
+    let mut conn = bench.admin_of_mariadb().await;
+    let booked = format!("INSERT INTO payments (order_id, amount, side) VALUES ('{theirs}', 0, 'ecs')");
+    conn.query_drop(booked).await.unwrap();
+    let statements = json!(["DELETE FROM payments WHERE amount = :key", "DELETE FROM payments WHERE id IN (:key)"]);
+    bench.settings["effects"][0]["mysql"]["cleanup"] = statements;
+    bench.judge(HARMLESS).await.assert_cannot_tell(Reason::PrerequisiteFailed, "orders-db");
+    let left: Option<u64> =
+        conn.query_first(format!("SELECT COUNT(*) FROM payments WHERE order_id = '{theirs}'")).await.unwrap();
+    assert_eq!(left, Some(1));
+    conn.disconnect().await.unwrap();
 }
 
 #[tokio::test]
