@@ -215,6 +215,11 @@ pub(crate) fn is_size_for(engine: Engine, name: &str) -> bool {
     key_of(engine, name).is_some()
 }
 
+/// The same for a server of any kind.
+pub(crate) fn is_size(name: &str) -> bool {
+    KEYS.iter().any(|key| is_size_for(key.engine, name))
+}
+
 fn key_of(engine: Engine, name: &str) -> Option<(String, &'static Key)> {
     let name = normalised(name);
     let keys = KEYS.iter().filter(|key| key.engine == engine);
