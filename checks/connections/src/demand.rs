@@ -2,10 +2,11 @@
 
 use crate::address::Names;
 use crate::headroom::{Contributor, Instances, Side};
+use crate::login::{Login, Source};
 use crate::pools::{self, Pool, Reference};
 use crate::processes::processes;
-use crate::server::{Server, port_beside, sibling};
-use crate::settings::{Endpoint, Use};
+use crate::server::{Server, port_beside};
+use crate::settings::{Endpoint, Engine, Use};
 use crate::unseen::{self, Unread};
 use crate::variables::{Variable, plain_words};
 use std::collections::BTreeMap;
@@ -158,10 +159,35 @@ impl Share<'_> {
             let beside = beside.filter(|one| **one != reference.source && pools::has_telling_name(one));
             let others: Vec<String> = others.iter().chain(beside).cloned().collect();
             let pool = pools::pool_of(engine, reference, variables, &others);
-            let account = account_of(reference, variables);
+            let source = Source { engine, reference, variables, others: &others };
+            self.of_virtual_hosts(&source);
+            let account = match source.account() {
+                Login::Named(account) => Some(account),
+                Login::Silent | Login::Hidden(_) => None,
+            };
             self.add((pool, declared), processes, account, &reference.variable.at);
         }
         true
+    }
+
+    /// The limits of a virtual host that no endpoint names are not read.
+    fn of_virtual_hosts(&mut self, source: &Source<'_>) {
+        if source.engine != Engine::RabbitMq {
+            return;
+        }
+        let (title, name) = (title(self.workload), &self.server.endpoint.name);
+        let unread = source.virtual_hosts().into_iter().filter_map(|vhost| match vhost {
+            Some(vhost) if self.server.virtual_hosts.contains(&vhost.as_str()) => None,
+            Some(vhost) => Some(format!(
+                "{title}: it opens the virtual host `{vhost}`, whose limits are not read; add an endpoint with this address \
+                 and `vhost: {vhost}`, or correct `vhost` of {name}"
+            )),
+            None => Some(format!(
+                "{title}: its virtual host is not written down at {}, so the limits of that are not read; write it down",
+                source.reference.variable.at
+            )),
+        });
+        self.demand.unclear.extend(unread);
     }
 
     /// What the settings say about pools of this server, all together; none if they do not say it of each.
@@ -309,16 +335,6 @@ impl Share<'_> {
             Err(why) => self.demand.unclear.push(format!("{}: {why}", title(self.workload))),
         }
     }
-}
-
-/// The account with which a data source logs in: in its URL, or in a variable beside it.
-fn account_of(reference: &Reference<'_>, variables: &[Variable]) -> Option<String> {
-    let value = reference.variable.value.as_deref().unwrap_or_default();
-    let after = value.split_once("://").map_or(value, |(_, after)| after);
-    let of_url = after.split_once('@').map(|(user, _)| user.split(':').next().unwrap_or_default());
-    let of_url = of_url.filter(|user| !user.is_empty() && !user.contains(['/', '?', '=', ',']));
-    let account = of_url.or_else(|| sibling(&reference.source, &["username", "user"], variables))?;
-    (!account.contains(['$', '%'])).then(|| account.to_owned())
 }
 
 #[cfg(test)]
@@ -733,6 +749,29 @@ mod tests {
         assert_eq!(count(url, ("db.url", uri.1)), 1);
         assert_eq!(count(url, ("DB_HOST", "reader.internal")), 1);
         assert_eq!(count(("DB_HOST", "db.internal"), ("DB_ADDRESS", "db.internal:3306")), 1);
+    }
+
+    #[test]
+    fn a_virtual_host_of_which_no_endpoint_tells_is_unclear() {
+        let root = endpoint("mq", "rabbitmq", "mq.internal");
+        let orders = Endpoint { vhost: Some("orders".to_owned()), ..endpoint("orders-mq", "rabbitmq", "mq.internal") };
+        let found =
+            |endpoints: &[Endpoint], variables| seen(endpoints, &[deployed("orders", Side::Eks, variables)]).unclear;
+        let urls = [("AMQP_URL", Some("amqp://app:x@mq.internal:5672/orders")), ("AMQP_POOL_SIZE", Some("1"))];
+        let parts = [
+            ("SPRING_RABBITMQ_HOST", Some("mq.internal")),
+            ("SPRING_RABBITMQ_VIRTUAL_HOST", Some("orders")),
+            ("SPRING_RABBITMQ_CACHE_CONNECTION_SIZE", Some("1")),
+        ];
+        for variables in [&urls[..], &parts] {
+            let unclear = found(std::slice::from_ref(&root), variables);
+            assert!(unclear[0].starts_with("orders (eks): it opens the virtual host `orders`"), "{unclear:?}");
+            assert_eq!(found(&[root.clone(), orders.clone()], variables), Vec::<String>::new());
+            assert_eq!(found(std::slice::from_ref(&orders), variables), Vec::<String>::new());
+        }
+        let hidden = [parts[0], ("SPRING_RABBITMQ_VIRTUAL_HOST", None), parts[2]];
+        assert!(found(std::slice::from_ref(&root), &hidden)[0].contains("is not written down"));
+        assert_eq!(found(&[root], &[parts[0], parts[2]]), Vec::<String>::new());
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod instances;
 mod inventory;
 mod limit_covers_demand;
 mod line;
+mod login;
 mod path_admits;
 mod pools;
 mod processes;

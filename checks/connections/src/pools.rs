@@ -229,10 +229,10 @@ fn key_of(engine: Engine, name: &str) -> Option<(String, &'static Key)> {
 }
 
 /// The tier of names that say the same: `DB` and `DATABASE`, `ORDERS_DB` and `ORDERS_DATASOURCE`.
-const SAME_NAME: u8 = 2;
+pub(crate) const SAME_NAME: u8 = 2;
 
 /// How well the name of a setting fits a data source; the larger the better.
-fn closeness(setting: &str, source: &str) -> (u8, usize) {
+pub(crate) fn closeness(setting: &str, source: &str) -> (u8, usize) {
     let (short, other) = (stem(setting), stem(source));
     if setting == source {
         (SAME_NAME + 1, 0)

@@ -2,6 +2,7 @@
 
 use crate::address::{Names, is_by_scheme};
 use crate::demand::Container;
+use crate::login;
 use crate::pools;
 use crate::settings::{Endpoint, Engine};
 use crate::unseen::{self, is_of_another_engine};
@@ -15,6 +16,8 @@ pub(crate) struct Server<'a> {
     pub endpoint: &'a Endpoint,
     /// The names of every endpoint that is this server.
     pub same: Vec<&'a str>,
+    /// RabbitMQ: the virtual hosts of these.
+    pub virtual_hosts: Vec<&'a str>,
     /// The spellings of all of these.
     pub names: Vec<Names>,
     /// Those of other servers of the engine.
@@ -32,6 +35,7 @@ impl<'a> Server<'a> {
         Self {
             endpoint,
             same: same.iter().map(|one| one.name.as_str()).collect(),
+            virtual_hosts: same.iter().map(|one| one.vhost.as_deref().unwrap_or(login::ROOT)).collect(),
             names: same.into_iter().map(Names::of).collect(),
             rivals: others.into_iter().map(Names::of).collect(),
             all: endpoints.iter().map(|one| (one.engine, Names::of(one))).collect(),
@@ -114,7 +118,7 @@ pub(crate) fn port_beside(variable: &Variable, variables: &[Variable]) -> Option
 }
 
 /// The value of another variable of the same data source.
-pub(crate) fn sibling<'a>(source: &str, ends: &[&str], variables: &'a [Variable]) -> Option<&'a str> {
+fn sibling<'a>(source: &str, ends: &[&str], variables: &'a [Variable]) -> Option<&'a str> {
     let is_sibling = |variable: &&Variable| {
         let name = normalised(&variable.name);
         name.strip_prefix(source).is_some_and(|end| ends.contains(&end))

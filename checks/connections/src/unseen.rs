@@ -140,7 +140,7 @@ pub(crate) fn is_of_another_engine(engine: Engine, name: &str) -> bool {
 }
 
 /// Whether a variable of this normalised name could be about such a server.
-fn may_be_for(engine: Engine, name: &str) -> bool {
+pub(crate) fn may_be_for(engine: Engine, name: &str) -> bool {
     let words: &[&str] = match engine {
         Engine::MySql if OTHER_DATABASES.iter().any(|other| name.contains(other)) => &[],
         Engine::MySql => &["datasource", "database", "mysql", "mariadb", "aurora", "jdbc", "db"],
