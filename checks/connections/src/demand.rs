@@ -43,6 +43,8 @@ pub(crate) struct Demand {
     pub contributors: Vec<Contributor>,
     /// Whose share cannot be told, and why. As long as there is any, the contributors are a lower bound.
     pub unclear: Vec<String>,
+    /// Whose account stands elsewhere, and where.
+    pub hidden_accounts: Vec<String>,
     /// Who is taken not to use the endpoint only because nothing is seen of it.
     pub unseen: Vec<String>,
     /// What the settings say although it looks otherwise.
@@ -161,10 +163,7 @@ impl Share<'_> {
             let pool = pools::pool_of(engine, reference, variables, &others);
             let source = Source { engine, reference, variables, others: &others };
             self.of_virtual_hosts(&source);
-            let account = match source.account() {
-                Login::Named(account) => Some(account),
-                Login::Silent | Login::Hidden(_) => None,
-            };
+            let account = self.account(source.account());
             self.add((pool, declared), processes, account, &reference.variable.at);
         }
         true
@@ -188,6 +187,22 @@ impl Share<'_> {
             )),
         });
         self.demand.unclear.extend(unread);
+    }
+
+    /// The account of a data source: the settings tell what its configuration does not.
+    fn account(&mut self, found: Login) -> Option<String> {
+        match (found, self.declared_account()) {
+            (Login::Named(account), _) | (_, Some(account)) => return Some(account),
+            (Login::Silent, None) => {}
+            (Login::Hidden(why), None) => self.demand.hidden_accounts.push(format!("{}: {why}", title(self.workload))),
+        }
+        None
+    }
+
+    /// The account that the settings name, if they name one alone.
+    fn declared_account(&self) -> Option<String> {
+        let (first, rest) = self.declared.split_first()?;
+        rest.iter().all(|one| one.account == first.account).then(|| first.account.clone()).flatten()
     }
 
     /// What the settings say about pools of this server, all together; none if they do not say it of each.
@@ -225,7 +240,7 @@ impl Share<'_> {
                     (pools::assumed(engine), of_all.unwrap_or(1))
                 }
             };
-            self.add((pool, one.pool), processes, None, &workload.at);
+            self.add((pool, one.pool), processes, one.account.clone(), &workload.at);
         }
     }
 
@@ -390,7 +405,7 @@ mod tests {
     }
 
     fn uses(workload: &str, endpoint: &str, pool: Option<u64>) -> Uses {
-        Uses::from([(workload.to_owned(), vec![Use { endpoint: endpoint.to_owned(), pool }])])
+        Uses::from([(workload.to_owned(), vec![Use { endpoint: endpoint.to_owned(), pool, account: None }])])
     }
 
     /// `orders` uses no endpoint.
@@ -687,7 +702,7 @@ mod tests {
         let both = [deployed("orders", Side::Eks, &[]), deployed("billing", Side::Eks, &[])];
         let mut used = uses("orders", "orders-db", Some(5));
         used.extend(uses("billing", "billing-db", Some(7)));
-        used.get_mut("billing").unwrap().push(Use { endpoint: "orders-db".to_owned(), pool: Some(1) });
+        used.get_mut("billing").unwrap().push(Use { endpoint: "orders-db".to_owned(), pool: Some(1), account: None });
         for one in &servers {
             let pools: Vec<u64> = demand(one, &servers, &both, &used).contributors.iter().map(|one| one.pool).collect();
             assert_eq!(pools, [5, 7, 1]);
@@ -805,5 +820,18 @@ mod tests {
         );
         assert_eq!(account(&[("REDIS_URL", Some("redis://:pw@cache.internal/0"))]), None);
         assert_eq!(account(&[("REDIS_HOST", Some("cache.internal"))]), None);
+    }
+
+    #[test]
+    fn an_account_in_a_secret_is_noted_unless_the_settings_tell_it() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let hidden = [deployed("orders", Side::Eks, &[URL, POOL, ("SPRING_DATASOURCE_USERNAME", None)])];
+        let found = seen(&db, &hidden);
+        assert_eq!(found.hidden_accounts.len(), 1);
+        assert!(found.hidden_accounts[0].starts_with("orders (eks): the account in SPRING_DATASOURCE_USERNAME at"));
+        let mut told = uses("orders", "db", None);
+        told.get_mut("orders").unwrap()[0].account = Some("report".to_owned());
+        let found = of(&db, &hidden, &told);
+        assert_eq!((found.contributors[0].account.as_deref(), found.hidden_accounts.len()), (Some("report"), 0));
     }
 }

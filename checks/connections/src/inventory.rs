@@ -315,7 +315,7 @@ mod tests {
         let unclear = |workload: Workload, uses: &[(&str, &str)]| {
             let inventory = Inventory { workloads: vec![workload], has_scalable_targets: true, ..Inventory::default() };
             let endpoints = std::slice::from_ref(&endpoint);
-            let one = |endpoint: &str| vec![Use { endpoint: endpoint.to_owned(), pool: None }];
+            let one = |endpoint: &str| vec![Use { endpoint: endpoint.to_owned(), pool: None, account: None }];
             let uses: BTreeMap<String, Vec<Use>> =
                 uses.iter().map(|(workload, endpoint)| ((*workload).to_owned(), one(endpoint))).collect();
             demand(&endpoint, endpoints, &deployed(&inventory), &uses).unclear

@@ -44,7 +44,9 @@ pub(crate) const META: Meta = Meta {
                    environment files that are not in the files, mounted ones too), and no `uses`; an argument that is \
                    no property names it, and no `uses`; an autoscaler scales a workload that is not in the files, or \
                    is of a kind that this tool does not know; the scalable targets of ECS were not read; a pool has \
-                   no bound or stands in a secret; the account of an application of MySQL is not known; nobody tells the size \
+                   no bound or stands in a secret; the account of an application of MySQL is not known, or stands in a \
+                   secret while an account has limits of its own; a workload opens a virtual host of RabbitMQ that no \
+                   endpoint has; nobody tells the size \
                    of a pool, and one ten times the usual size would not fit; the number of instances is not known; \
                    nobody tells what other clients hold; the observer is refused, may not read every limit, or the \
                    server cannot be reached.",
@@ -159,7 +161,7 @@ impl LimitCoversDemand {
         });
         let mut unclear = self.demand.unclear.clone();
         unclear.extend(self.guesses(&reading.limits));
-        unclear.extend(self.nameless());
+        unclear.extend(self.nameless(reading));
         unclear.extend(comparisons.iter().filter(|comparison| comparison.others().is_none()).map(|comparison| {
             format!("nobody tells what other clients hold of {}; declare it with `others`", comparison.limit.name)
         }));
@@ -204,15 +206,21 @@ impl LimitCoversDemand {
             .collect()
     }
 
-    /// MySQL limits accounts, and whose account nobody tells may be limited too.
-    fn nameless(&self) -> Option<String> {
-        let nameless = self.demand.contributors.iter().find(|known| known.account.is_none())?;
-        (self.endpoint.engine == Engine::MySql && self.endpoint.username.is_none()).then(|| {
-            format!(
-                "{} ({}): its account is not known, and so are the limits of that; set `username` of {}",
-                nameless.workload, nameless.side, self.endpoint.name
-            )
-        })
+    /// MySQL limits accounts, and whose account nobody tells may be limited too. One that is written elsewhere may be any
+    /// of the server's.
+    fn nameless(&self, reading: &Reading) -> Vec<String> {
+        let nameless = self.demand.contributors.iter().find(|known| known.account.is_none());
+        if let Some(Contributor { workload, side, .. }) = nameless
+            && (self.endpoint.engine, &self.endpoint.username) == (Engine::MySql, &None)
+        {
+            let name = &self.endpoint.name;
+            return vec![format!(
+                "{workload} ({side}): its account is not known, and so are the limits of that; set `username` of {name}"
+            )];
+        }
+        let Some(why) = &reading.limits_elsewhere else { return vec![] };
+        let hidden = self.demand.hidden_accounts.iter();
+        hidden.map(|hidden| format!("{hidden}, and {why}; give the `account` with `uses`")).collect()
     }
 
     /// Whom a reader should look at before trusting a pass.
@@ -444,6 +452,25 @@ mod tests {
         let found =
             assess(&check(serde_json::json!({ "username": null }), demand()), read(vec![limit(500)])).unwrap_err();
         assert!(found.detail.starts_with("orders (ecs): its account is not known"), "{}", found.detail);
+    }
+
+    #[test]
+    fn an_account_that_is_written_elsewhere_may_be_one_with_limits_of_its_own() {
+        let hidden_accounts = vec!["orders (eks): the account in DB_USER at a.yaml:7 is not written down".to_owned()];
+        let check = check(plain(), Demand { hidden_accounts, ..demand() });
+        let read = |limits_elsewhere| {
+            assess(&check, Ok(Reading { limits_elsewhere, limits: vec![limit(500)], ..Reading::default() }))
+        };
+        assert!(read(None).unwrap()[0].met);
+        let found = read(Some("`report` has limits of its own".to_owned())).unwrap_err();
+        assert!(
+            found.detail.starts_with(
+                "orders (eks): the account in DB_USER at a.yaml:7 is not written down, and `report` has limits of its own; \
+                 give the `account` with `uses`"
+            ),
+            "{}",
+            found.detail
+        );
     }
 
     #[test]

@@ -266,6 +266,9 @@ pub struct Use {
     /// The most connections that one process of the workload opens to it.
     #[serde(default)]
     pub pool: Option<u64>,
+    /// The account with which it logs in, where that is not written in its configuration.
+    #[serde(default)]
+    pub account: Option<String>,
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub(crate) struct Reading {
     pub usage: Option<Usage>,
     /// What could not be read, and why that matters.
     pub notes: Vec<String>,
+    /// Why an account that is not among those of the target may have limits of its own, if it may.
+    pub limits_elsewhere: Option<String>,
     /// A limit that the server has and does not show: the limits that are known are no reason to pass then.
     pub gap: Option<CannotTell>,
 }

@@ -82,7 +82,9 @@ struct Facts {
     /// What is known of each account that the applications use.
     accounts: BTreeMap<String, OwnLimits>,
     /// Why limits of accounts could not be read.
-    gap: Option<String>,
+    gap: Option<CannotTell>,
+    /// Why other accounts may have limits.
+    limits_elsewhere: Option<String>,
 }
 
 /// The limits of one account.
@@ -122,8 +124,7 @@ fn reading(facts: Facts) -> Reading {
         limits.extend(at_once(account, own, &facts));
         limits.extend(in_an_hour(account, own));
     }
-    let gap = facts.gap.map(CannotTell::forbidden);
-    Reading { limits, usage: Some(usage), notes: vec![], gap }
+    Reading { limits, usage: Some(usage), notes: vec![], limits_elsewhere: facts.limits_elsewhere, gap: facts.gap }
 }
 
 /// The limit on connections of an account at the same time: its own, or the global one.
@@ -258,19 +259,41 @@ impl Session {
         let mut facts = Facts { version, limit, limit_per_account, taken, by_account, ..Facts::default() };
         for account in accounts {
             match self.own_limits(account).await? {
-                Some(own) => drop(facts.accounts.insert(account.clone(), own)),
+                Some(own) => {
+                    if own.at_once.is_empty() {
+                        let why = format!("the server has no account `{account}`, so its limits are not known");
+                        facts.gap = Some(CannotTell::insufficient(why));
+                    }
+                    facts.accounts.insert(account.clone(), own);
+                }
                 None => {
                     // Nothing is known but the global limit, which each account has that has none of its own.
                     facts.accounts.insert(account.clone(), OwnLimits { at_once: vec![0], per_hour: vec![] });
-                    facts.gap = Some(format!(
+                    facts.gap = Some(CannotTell::forbidden(format!(
                         "`{account}` may have limits of its own, and `{}` may not read them: grant it SELECT on \
                          mysql.user",
                         self.account
-                    ));
+                    )));
                 }
             }
         }
+        facts.limits_elsewhere = self.limits_elsewhere(accounts).await?;
         Ok(facts)
+    }
+
+    /// Why an account that is not among these may have limits, if it may.
+    async fn limits_elsewhere(&mut self, accounts: &BTreeSet<String>) -> Result<Option<String>, Failure> {
+        let limited = "SELECT DISTINCT user FROM mysql.user WHERE max_user_connections > 0 OR max_connections > 0";
+        let limited: Vec<String> = match tokio::time::timeout(self.patience, self.conn.query(limited)).await {
+            Ok(Ok(limited)) => limited,
+            Ok(Err(Error::Server(_))) => {
+                return Ok(Some(format!("`{}` may not read the limits of every account (mysql.user)", self.account)));
+            }
+            Ok(Err(error)) => return Err(unreadable(&error)),
+            Err(_) => return Err(late()),
+        };
+        let other = limited.into_iter().find(|account| !accounts.contains(account));
+        Ok(other.map(|account| format!("`{account}` has limits of its own")))
     }
 
     /// The limits of an account; none if this login may not read them.
@@ -389,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_limit_that_may_not_be_read_is_a_gap() {
-        let gap = reading(Facts { gap: Some("may not".to_owned()), ..facts(0, &[0]) }).gap;
+        let gap = reading(Facts { gap: Some(CannotTell::forbidden("may not")), ..facts(0, &[0]) }).gap;
         assert_eq!(gap.unwrap().reason, Reason::Forbidden);
     }
 }
