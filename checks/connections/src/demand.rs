@@ -212,11 +212,18 @@ impl Share<'_> {
     }
 
     fn processes(&mut self, container: &Container) -> u64 {
-        processes(&container.variables, &container.arguments).unwrap_or_else(|why| {
-            let text = format!("{}: {why}, so the number of its processes is not known", title(self.workload));
-            self.demand.unclear.push(text);
-            1
-        })
+        let declared = self.declared.iter().filter_map(|one| one.processes).max();
+        match (processes(&container.variables, &container.arguments), declared) {
+            (Ok(found), declared) => found.max(declared.unwrap_or(1)),
+            (Err(_), Some(declared)) => declared,
+            (Err(why), None) => {
+                let title = title(self.workload);
+                self.demand.unclear.push(format!(
+                    "{title}: {why}, so the number of its processes is not known; give `processes` with `uses`"
+                ));
+                1
+            }
+        }
     }
 
     /// The settings say that the endpoint is used, and nothing in the workload names it.
@@ -405,7 +412,10 @@ mod tests {
     }
 
     fn uses(workload: &str, endpoint: &str, pool: Option<u64>) -> Uses {
-        Uses::from([(workload.to_owned(), vec![Use { endpoint: endpoint.to_owned(), pool, account: None }])])
+        Uses::from([(
+            workload.to_owned(),
+            vec![Use { endpoint: endpoint.to_owned(), pool, processes: None, account: None }],
+        )])
     }
 
     /// `orders` uses no endpoint.
@@ -702,7 +712,12 @@ mod tests {
         let both = [deployed("orders", Side::Eks, &[]), deployed("billing", Side::Eks, &[])];
         let mut used = uses("orders", "orders-db", Some(5));
         used.extend(uses("billing", "billing-db", Some(7)));
-        used.get_mut("billing").unwrap().push(Use { endpoint: "orders-db".to_owned(), pool: Some(1), account: None });
+        used.get_mut("billing").unwrap().push(Use {
+            endpoint: "orders-db".to_owned(),
+            pool: Some(1),
+            processes: None,
+            account: None,
+        });
         for one in &servers {
             let pools: Vec<u64> = demand(one, &servers, &both, &used).contributors.iter().map(|one| one.pool).collect();
             assert_eq!(pools, [5, 7, 1]);
@@ -795,6 +810,11 @@ mod tests {
         let found = seen(&db, &[deployed("orders", Side::Eks, &[URL, POOL, ("WEB_CONCURRENCY", None)])]);
         assert_eq!(found.contributors.len(), 1, "as a lower bound");
         assert!(found.unclear[0].contains("WEB_CONCURRENCY"));
+        let mut told = uses("orders", "db", None);
+        told.get_mut("orders").unwrap()[0].processes = Some(4);
+        let hidden = [deployed("orders", Side::Eks, &[URL, POOL, ("WEB_CONCURRENCY", None)])];
+        let found = of(&db, &hidden, &told);
+        assert_eq!((found.contributors[0].processes, found.unclear.len()), (4, 0));
     }
 
     #[test]

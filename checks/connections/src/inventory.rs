@@ -17,7 +17,10 @@ pub(crate) fn deployed(inventory: &Inventory) -> Vec<Deployed> {
         let is_missing = workload.eks.is_none() && !inventory.stays_in_ecs.contains(&workload.name);
         let more = || more(inventory.has_scalable_targets, is_missing);
         let ecs = workload.ecs.as_ref().map(|task| of_ecs(&workload.name, task, more));
-        let eks = workload.eks.as_ref().map(|found| of_eks(&workload.name, found, inventory));
+        let mut eks = workload.eks.as_ref().map(|found| of_eks(&workload.name, found, inventory));
+        if let (Some(eks), Some(Ok(tasks))) = (&mut eks, ecs.as_ref().map(|ecs| &ecs.instances)) {
+            without_pods(eks, *tasks);
+        }
         [ecs, eks]
     });
     sides.flatten().collect()
@@ -36,6 +39,17 @@ fn more(has_scalable_targets: bool, is_missing: bool) -> Option<String> {
          none` if it stays in ECS"
             .to_owned()
     })
+}
+
+/// Whoever takes over from tasks needs pods, whatever there are now.
+fn without_pods(eks: &mut Deployed, tasks: Instances) {
+    if tasks.steady > 0 && eks.instances == Ok(Instances::default()) {
+        eks.instances = Err(format!(
+            "it has no pods at {}, while tasks run in ECS, so it is not known how many will take over; write `replicas` or \
+             an autoscaler into the manifests",
+            eks.at
+        ));
+    }
 }
 
 fn of_ecs(workload: &str, task: &EcsTask, more: impl FnOnce() -> Option<String>) -> Deployed {
@@ -108,10 +122,10 @@ fn instances(found: &EksWorkload, nodes: Option<u64>) -> Result<Instances, Strin
             Controller::DaemonSet { nodes: nodes.ok_or_else(unknown)?, surge: amount(surge.value) }
         }
         cluster::Controller::Job { parallelism } => Controller::Job { parallelism: parallelism.value },
-        cluster::Controller::CronJob { parallelism, overlap } => Controller::CronJob {
+        cluster::Controller::CronJob { parallelism, overlap, runs } => Controller::CronJob {
             parallelism: parallelism.value,
             overlap: match overlap {
-                cluster::Overlap::Allow => Overlap::Allow,
+                cluster::Overlap::Allow => Overlap::Allow { runs: runs.ok_or_else(|| without_end(found))? },
                 cluster::Overlap::Forbid => Overlap::Forbid,
                 cluster::Overlap::Replace => Overlap::Replace,
             },
@@ -126,6 +140,14 @@ fn instances(found: &EksWorkload, nodes: Option<u64>) -> Result<Instances, Strin
         cluster::Controller::Bare { replicas } => Controller::Job { parallelism: replicas.value.max(max.unwrap_or(0)) },
     };
     Ok(controller.instances())
+}
+
+fn without_end(found: &EksWorkload) -> String {
+    format!(
+        "{} at {} starts a run whether or not the last one has ended, so there is no bound; set `concurrencyPolicy: Forbid` \
+         or `activeDeadlineSeconds` of its jobs",
+        found.kind, found.at
+    )
 }
 
 fn amount(surge: Surge) -> Amount {
@@ -253,6 +275,17 @@ mod tests {
     }
 
     #[test]
+    fn no_pods_beside_tasks_are_a_number_that_is_not_known_yet() {
+        let beside = |tasks: Option<u64>, replicas| {
+            let mut both = eks(deployment(replicas), None, vec![]);
+            both.ecs = tasks.and_then(|tasks| ecs(Some(tasks), None, vec![]).ecs);
+            only(both, None).instances.map(|one| one.steady)
+        };
+        assert!(beside(Some(3), 0).unwrap_err().contains("how many will take over"));
+        assert_eq!([beside(Some(0), 0), beside(None, 0), beside(Some(3), 2)], [Ok(0), Ok(0), Ok(2)]);
+    }
+
+    #[test]
     fn absent_replicas_are_what_the_autoscaler_allows_and_unknown_without_one() {
         let unsaid = || cluster::Controller::Deployment { replicas: None, surge: None, waits_for_termination: false };
         assert_eq!(numbers(eks(unsaid(), Some(8), vec![]), None), Ok([8, 8, 8]));
@@ -268,9 +301,11 @@ mod tests {
 
     #[test]
     fn jobs_and_bare_pods_are_as_many_as_they_say() {
-        let cron = |overlap| cluster::Controller::CronJob { parallelism: sited(2), overlap };
-        assert_eq!(numbers(eks(cron(cluster::Overlap::Forbid), None, vec![]), None), Ok([2, 2, 2]));
-        assert_eq!(numbers(eks(cron(cluster::Overlap::Allow), None, vec![]), None), Ok([2, 4, 4]));
+        let cron = |overlap, runs| cluster::Controller::CronJob { parallelism: sited(2), overlap, runs };
+        assert_eq!(numbers(eks(cron(cluster::Overlap::Forbid, None), None, vec![]), None), Ok([2, 2, 2]));
+        assert_eq!(numbers(eks(cron(cluster::Overlap::Allow, Some(3)), None, vec![]), None), Ok([6, 8, 8]));
+        let unbounded = numbers(eks(cron(cluster::Overlap::Allow, None), None, vec![]), None).unwrap_err();
+        assert!(unbounded.contains("set `concurrencyPolicy: Forbid` or `activeDeadlineSeconds`"), "{unbounded}");
         let job = cluster::Controller::Job { parallelism: sited(5) };
         assert_eq!(numbers(eks(job, None, vec![]), None), Ok([5, 5, 5]));
         let bare = cluster::Controller::Bare { replicas: sited(1) };
@@ -315,7 +350,9 @@ mod tests {
         let unclear = |workload: Workload, uses: &[(&str, &str)]| {
             let inventory = Inventory { workloads: vec![workload], has_scalable_targets: true, ..Inventory::default() };
             let endpoints = std::slice::from_ref(&endpoint);
-            let one = |endpoint: &str| vec![Use { endpoint: endpoint.to_owned(), pool: None, account: None }];
+            let one = |endpoint: &str| {
+                vec![Use { endpoint: endpoint.to_owned(), pool: None, processes: None, account: None }]
+            };
             let uses: BTreeMap<String, Vec<Use>> =
                 uses.iter().map(|(workload, endpoint)| ((*workload).to_owned(), one(endpoint))).collect();
             demand(&endpoint, endpoints, &deployed(&inventory), &uses).unclear

@@ -266,6 +266,9 @@ pub struct Use {
     /// The most connections that one process of the workload opens to it.
     #[serde(default)]
     pub pool: Option<u64>,
+    /// The most processes with a pool of their own in one pod or task, where its configuration does not tell.
+    #[serde(default)]
+    pub processes: Option<u64>,
     /// The account with which it logs in, where that is not written in its configuration.
     #[serde(default)]
     pub account: Option<String>,

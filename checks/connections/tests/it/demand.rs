@@ -88,8 +88,12 @@ async fn sets_jobs_and_scaled_objects_count_as_what_they_are() {
     assert_eq!(demand(&server, &set).await, [15, 15, 15]);
     let job = object("batch/v1", "Job", &format!("parallelism: 4, {template}"));
     assert_eq!(demand(&server, &job).await, [20, 20, 20]);
-    let cron = format!("schedule: '@daily', jobTemplate: {{spec: {{parallelism: 2, {template}}}}}");
+    let cron = format!(
+        "schedule: '@daily', concurrencyPolicy: Replace, jobTemplate: {{spec: {{parallelism: 2, {template}}}}}"
+    );
     assert_eq!(demand(&server, &object("batch/v1", "CronJob", &cron)).await, [10, 20, 20]);
+    let endless = object("batch/v1", "CronJob", &cron.replace("concurrencyPolicy: Replace, ", ""));
+    unknown(&case(&server).covers(&endless).await, Reason::InsufficientData, "there is no bound");
     let unknown_kind = object("apps.kruise.io/v1alpha1", "CloneSet", &format!("replicas: 3, {template}"));
     assert_eq!(demand(&server, &unknown_kind).await, [15, 30, 45]);
     let uncounted = object("serving.knative.dev/v1", "Service", &template);

@@ -70,7 +70,8 @@ impl Case {
     }
 
     fn uses(mut self, workload: &str, pool: Option<u64>) -> Self {
-        self.uses.insert(workload.to_owned(), vec![Use { endpoint: "db".to_owned(), pool, account: None }]);
+        self.uses
+            .insert(workload.to_owned(), vec![Use { endpoint: "db".to_owned(), pool, processes: None, account: None }]);
         self
     }
 
