@@ -1,14 +1,11 @@
 //! Who connects to an endpoint, with how many connections: a pure function of the inventory and the settings.
 
-use crate::address::Names;
 use crate::headroom::{Contributor, Instances, Side};
-use crate::login::{Login, Source};
-use crate::pools::{self, Pool, Reference};
-use crate::processes::processes;
-use crate::server::{Server, port_beside};
-use crate::settings::{Endpoint, Engine, Use};
-use crate::unseen::{self, Unread};
-use crate::variables::{Variable, plain_words};
+use crate::server::Server;
+use crate::settings::{Endpoint, Use};
+use crate::share::Share;
+use crate::unseen::Unread;
+use crate::variables::Variable;
 use std::collections::BTreeMap;
 
 /// One workload on one side, as far as connections are concerned.
@@ -26,15 +23,34 @@ pub(crate) struct Deployed {
     pub containers: Vec<Container>,
 }
 
+impl Deployed {
+    fn parts(&self, part: Part) -> impl Iterator<Item = &Container> {
+        self.containers.iter().filter(move |container| container.part == part)
+    }
+}
+
 /// One container, with everything that [`crate::variables::expand`] found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Container {
+    pub part: Part,
     pub variables: Vec<Variable>,
     pub arguments: Vec<Variable>,
     /// The configuration files that can be read: their names and texts.
     pub files: Vec<Variable>,
     /// The variables and files that cannot.
     pub unread: Vec<Unread>,
+}
+
+/// When a container runs in the life of its pod or task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// After the init containers.
+    #[default]
+    Main,
+    /// Beside all others.
+    Sidecar,
+    /// Alone but for sidecars, and then it ends.
+    Init,
 }
 
 /// The demand on one endpoint.
@@ -70,8 +86,15 @@ pub(crate) fn demand(
         let is_declared = !declared.is_empty();
         let mut share = Share { server: &server, workload, declared, demand: &mut demand };
         let mut is_named = false;
-        for container in &workload.containers {
+        for container in workload.parts(Part::Sidecar) {
             is_named |= share.of_container(container);
+        }
+        let from = share.demand.contributors.len();
+        for container in workload.parts(Part::Main) {
+            is_named |= share.of_container(container);
+        }
+        for container in workload.parts(Part::Init) {
+            is_named |= share.of_init_container(container, from);
         }
         if !is_named {
             share.of_declaration();
@@ -107,7 +130,7 @@ fn growing(seen: &[&Deployed]) -> Vec<String> {
     by_reason.into_iter().map(|(why, titles)| format!("{}: {why}", titles.join(", "))).collect()
 }
 
-fn title(workload: &Deployed) -> String {
+pub(crate) fn title(workload: &Deployed) -> String {
     format!("{} ({})", workload.workload, workload.side)
 }
 
@@ -125,238 +148,6 @@ fn one_sided(server: &Server<'_>, one: &Deployed, seen: &[&Deployed]) -> Option<
             title(twin)
         )
     })
-}
-
-/// Why an endpoint may be used, before its name, and what to do.
-type Doubt = (String, &'static str);
-
-/// The share of one workload on one side.
-struct Share<'a> {
-    server: &'a Server<'a>,
-    workload: &'a Deployed,
-    /// What the settings say about its use of this server.
-    declared: Vec<&'a Use>,
-    demand: &'a mut Demand,
-}
-
-impl Share<'_> {
-    /// Whether the container names the endpoint.
-    fn of_container(&mut self, container: &Container) -> bool {
-        let variables = &container.variables;
-        let references: Vec<Reference<'_>> = variables
-            .iter()
-            .filter(|variable| self.server.is_named_by(variable, variables))
-            .map(|variable| Reference { variable, source: pools::source_of(&variable.name) })
-            .collect();
-        if references.is_empty() {
-            return false;
-        }
-        let engine = self.server.endpoint.engine;
-        let others = self.server.other_sources_in(variables);
-        let processes = self.processes(container);
-        let declared = self.declared_pool();
-        let sources = pools::data_sources(references);
-        for reference in &sources {
-            let beside = sources.iter().map(|one| &one.source);
-            let beside = beside.filter(|one| **one != reference.source && pools::has_telling_name(one));
-            let others: Vec<String> = others.iter().chain(beside).cloned().collect();
-            let pool = pools::pool_of(engine, reference, variables, &others);
-            let source = Source { engine, reference, variables, others: &others };
-            self.of_virtual_hosts(&source);
-            let account = self.account(source.account());
-            self.add((pool, declared), processes, account, &reference.variable.at);
-        }
-        true
-    }
-
-    /// The limits of a virtual host that no endpoint names are not read.
-    fn of_virtual_hosts(&mut self, source: &Source<'_>) {
-        if source.engine != Engine::RabbitMq {
-            return;
-        }
-        let (title, name) = (title(self.workload), &self.server.endpoint.name);
-        let unread = source.virtual_hosts().into_iter().filter_map(|vhost| match vhost {
-            Some(vhost) if self.server.virtual_hosts.contains(&vhost.as_str()) => None,
-            Some(vhost) => Some(format!(
-                "{title}: it opens the virtual host `{vhost}`, whose limits are not read; add an endpoint with this address \
-                 and `vhost: {vhost}`, or correct `vhost` of {name}"
-            )),
-            None => Some(format!(
-                "{title}: its virtual host is not written down at {}, so the limits of that are not read; write it down",
-                source.reference.variable.at
-            )),
-        });
-        self.demand.unclear.extend(unread);
-    }
-
-    /// The account of a data source: the settings tell what its configuration does not.
-    fn account(&mut self, found: Login) -> Option<String> {
-        match (found, self.declared_account()) {
-            (Login::Named(account), _) | (_, Some(account)) => return Some(account),
-            (Login::Silent, None) => {}
-            (Login::Hidden(why), None) => self.demand.hidden_accounts.push(format!("{}: {why}", title(self.workload))),
-        }
-        None
-    }
-
-    /// The account that the settings name, if they name one alone.
-    fn declared_account(&self) -> Option<String> {
-        let (first, rest) = self.declared.split_first()?;
-        rest.iter().all(|one| one.account == first.account).then(|| first.account.clone()).flatten()
-    }
-
-    /// What the settings say about pools of this server, all together; none if they do not say it of each.
-    fn declared_pool(&self) -> Option<u64> {
-        let pools: Option<Vec<u64>> = self.declared.iter().map(|one| one.pool).collect();
-        pools.filter(|pools| !pools.is_empty()).map(|pools| pools.into_iter().fold(0, u64::saturating_add))
-    }
-
-    fn processes(&mut self, container: &Container) -> u64 {
-        let declared = self.declared.iter().filter_map(|one| one.processes).max();
-        match (processes(&container.variables, &container.arguments), declared) {
-            (Ok(found), declared) => found.max(declared.unwrap_or(1)),
-            (Err(_), Some(declared)) => declared,
-            (Err(why), None) => {
-                let title = title(self.workload);
-                self.demand.unclear.push(format!(
-                    "{title}: {why}, so the number of its processes is not known; give `processes` with `uses`"
-                ));
-                1
-            }
-        }
-    }
-
-    /// The settings say that the endpoint is used, and nothing in the workload names it.
-    fn of_declaration(&mut self) {
-        let workload = self.workload;
-        let engine = self.server.endpoint.engine;
-        let nowhere = Variable { name: String::new(), value: None, at: workload.at.clone() };
-        let reference = Reference { variable: &nowhere, source: String::new() };
-        for one in std::mem::take(&mut self.declared) {
-            let told = workload.containers.iter().find_map(|container| {
-                let others = self.server.other_sources_in(&container.variables);
-                match pools::pool_of(engine, &reference, &container.variables, &others) {
-                    Pool::Assumed { .. } => None,
-                    told => Some((told, container)),
-                }
-            });
-            let (pool, processes) = match told {
-                Some((pool, container)) => (pool, self.processes(container)),
-                None => {
-                    let of_all = workload.containers.iter().map(|container| self.processes(container)).max();
-                    (pools::assumed(engine), of_all.unwrap_or(1))
-                }
-            };
-            self.add((pool, one.pool), processes, one.account.clone(), &workload.at);
-        }
-    }
-
-    /// Whether the endpoint may be used beyond what is seen. Whoever names it already may hide a second address.
-    fn of_the_unseen(&mut self, is_named: bool) -> bool {
-        let mut doubt = self.hidden_address().or_else(|| self.argument_with_the_address());
-        if !is_named {
-            doubt = doubt.or_else(|| self.host_without_a_port()).or_else(|| self.file_with_the_address());
-            doubt = doubt.or_else(|| {
-                let engine = self.server.endpoint.engine;
-                unseen::suspicion(engine, self.workload, || self.names_any()).map(|what| (what, unseen::FIX))
-            });
-        }
-        let said = doubt.map(|(what, fix)| format!("{what} {}; {fix}", self.server.endpoint.name));
-        self.demand.unclear.extend(said.iter().map(|said| format!("{}: {said}", title(self.workload))));
-        said.is_some()
-    }
-
-    /// The settings say that the endpoint is not used, and whoever reads of a pass may want to look at it again.
-    fn of_denial(&mut self) {
-        let doubt = self.hidden_address().or_else(|| self.argument_with_the_address());
-        if let Some((what, _)) = doubt.or_else(|| self.file_with_the_address()) {
-            let (workload, endpoint) = (title(self.workload), &self.server.endpoint.name);
-            self.demand.notes.push(format!("{workload}: {what} {endpoint}; `uses` says that it is not used"));
-        }
-    }
-
-    /// An address in a secret.
-    fn hidden_address(&self) -> Option<Doubt> {
-        let engine = self.server.endpoint.engine;
-        let mut hidden = self.variables().filter(|variable| variable.value.is_none());
-        let Variable { name, at, .. } = hidden.find(|variable| unseen::is_address_for(engine, &variable.name))?;
-        Some((format!("{name} at {at} is not written down and may be the address of"), "say so with `uses`"))
-    }
-
-    /// A host whose port is written nowhere.
-    fn host_without_a_port(&self) -> Option<Doubt> {
-        let engine = self.server.endpoint.engine;
-        let all: Vec<Variable> = self.variables().cloned().collect();
-        let is_it = |variable: &&Variable| {
-            let beside = || port_beside(variable, &all);
-            let is_named = |names: &Names| variable.value.as_ref().is_some_and(|value| names.may_be_in(value, beside));
-            !self.server.is_of_another_kind(engine, variable)
-                && self.server.names.iter().any(is_named)
-                && !self.server.is_rival(variable, &all)
-        };
-        let Variable { name, at, .. } = all.iter().find(is_it)?;
-        let fix = "add the port, the host to `aliases`, or say with `uses` what it connects to";
-        Some((format!("{name} at {at} names the host without a port and may mean"), fix))
-    }
-
-    /// A mounted file that names the endpoint: it is used, and how much is not told.
-    fn file_with_the_address(&self) -> Option<Doubt> {
-        let mut files = self.workload.containers.iter().flat_map(|container| &container.files);
-        let Variable { name, at, .. } = files.find(|file| self.server.is_named_by(file, &[]))?;
-        let fix = "say with `uses` how many connections one process opens to it";
-        Some((format!("the file {name} at {at} names"), fix))
-    }
-
-    /// An argument that names the endpoint and is no property: it is used, and how much is not told.
-    fn argument_with_the_address(&self) -> Option<Doubt> {
-        let names_it = |argument: &&Variable| {
-            argument.value.as_deref().is_some_and(|text| plain_words(text).any(|word| self.server.is_in_word(word)))
-        };
-        let mut arguments = self.workload.containers.iter().flat_map(|container| &container.arguments);
-        let Variable { at, .. } = arguments.find(names_it)?;
-        Some((format!("an argument at {at} names"), "say with `uses` how many connections one process opens to it"))
-    }
-
-    /// Whether the workload names any endpoint.
-    fn names_any(&self) -> bool {
-        self.workload
-            .containers
-            .iter()
-            .any(|container| self.server.has_rival_in(container) || self.server.has_stranger_in(container))
-    }
-
-    fn variables(&self) -> impl Iterator<Item = &'_ Variable> {
-        self.workload.containers.iter().flat_map(|container| &container.variables)
-    }
-
-    fn add(&mut self, (pool, declared): (Pool, Option<u64>), processes: u64, account: Option<String>, at: &str) {
-        let by_declaration = |size| (size, "`uses` of the settings".to_owned(), false);
-        let (size, source, assumed) = match (pool, declared) {
-            (Pool::Size { size, .. }, Some(larger)) if larger > size => by_declaration(larger),
-            (Pool::Size { size, at }, _) => (size, at, false),
-            (_, Some(size)) => by_declaration(size),
-            (Pool::Assumed { size, client }, None) => {
-                (size, format!("assumed default of {client}; used at {at}"), true)
-            }
-            (Pool::Unbounded { why } | Pool::Unreadable { why }, None) => {
-                self.demand.unclear.push(format!("{}: {why}; give the size with `uses`", title(self.workload)));
-                return;
-            }
-        };
-        match &self.workload.instances {
-            Ok(instances) => self.demand.contributors.push(Contributor {
-                workload: self.workload.workload.clone(),
-                side: self.workload.side,
-                pool: size,
-                processes,
-                instances: *instances,
-                source,
-                assumed,
-                account,
-            }),
-            Err(why) => self.demand.unclear.push(format!("{}: {why}", title(self.workload))),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -470,6 +261,27 @@ mod tests {
         ];
         let found = seen(&db, &[deployed("orders", Side::Eks, &variables)]);
         assert_eq!(found.contributors.iter().map(|one| one.pool).collect::<Vec<_>>(), [5, 2]);
+    }
+
+    #[test]
+    fn a_pod_holds_what_its_init_containers_or_those_after_them_open_whichever_is_more() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let with = |parts: &[(Part, &str, &str)]| {
+            let mut pod = deployed("orders", Side::Eks, &[]);
+            let container = |(part, user, size): &(Part, &str, &str)| {
+                let settings = [URL, ("DB_POOL_SIZE", Some(*size)), ("DB_USER", Some(*user))];
+                Container { part: *part, ..deployed("orders", Side::Eks, &settings).containers.remove(0) }
+            };
+            pod.containers = parts.iter().map(container).collect();
+            seen(&db, &[pod]).contributors.iter().map(|one| one.pool).collect::<Vec<_>>()
+        };
+        let (init, main, sidecar) = (Part::Init, Part::Main, Part::Sidecar);
+        assert_eq!(with(&[(init, "app", "500"), (main, "app", "5")]), [5, 495]);
+        assert_eq!(with(&[(init, "app", "5"), (main, "app", "5")]), [5]);
+        assert_eq!(with(&[(init, "app", "9"), (init, "app", "7"), (main, "app", "5")]), [5, 4]);
+        assert_eq!(with(&[(init, "app", "9"), (main, "app", "5"), (sidecar, "app", "4")]), [4, 5, 4]);
+        assert_eq!(with(&[(init, "admin", "5"), (main, "app", "5")]), [5, 5], "each account has its limits");
+        assert_eq!(with(&[(init, "app", "5")]), [5]);
     }
 
     #[test]

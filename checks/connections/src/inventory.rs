@@ -1,6 +1,6 @@
 //! The inventory, as far as connections are concerned.
 
-use crate::demand::{Container, Deployed};
+use crate::demand::{Container, Deployed, Part};
 use crate::headroom::{Instances, Side};
 use crate::instances::{Amount, Controller, Overlap};
 use crate::services::Services;
@@ -74,18 +74,16 @@ fn of_ecs(workload: &str, task: &EcsTask, more: impl FnOnce() -> Option<String>)
 
 fn of_eks(workload: &str, found: &EksWorkload, inventory: &Inventory) -> Deployed {
     let services = Services { namespace: &found.namespace, names: &inventory.external_names };
-    // Init containers end before the others begin, unless they are sidecars.
-    let sidecars = found.pod.init_containers.iter().filter(|container| container.is_sidecar);
+    let part_of = |one: &cluster::Container| if one.is_sidecar { Part::Sidecar } else { Part::Init };
+    let init = found.pod.init_containers.iter().map(|one| (part_of(one), one));
+    let all = init.chain(found.pod.containers.iter().map(|one| (Part::Main, one)));
     Deployed {
         workload: workload.to_owned(),
         side: Side::Eks,
         instances: instances(found, inventory.nodes),
         more: None,
         at: found.at.clone(),
-        containers: sidecars
-            .chain(&found.pod.containers)
-            .map(|one| container(one, &found.pod.volumes, services))
-            .collect(),
+        containers: all.map(|(part, one)| Container { part, ..container(one, &found.pod.volumes, services) }).collect(),
     }
 }
 
@@ -170,6 +168,7 @@ fn container(container: &cluster::Container, volumes: &[Volume], services: Servi
     let files: Vec<&EnvVar> = mounted.flat_map(|volume| &volume.files).collect();
     let unread = container.env.iter().filter_map(|one| unread(one, false));
     Container {
+        part: Part::Main,
         variables: expand(&variables, &arguments).into_iter().map(|one| services.resolved(one)).collect(),
         arguments: arguments.into_iter().map(|one| services.resolved(one)).collect(),
         unread: unread.chain(files.iter().filter_map(|one| self::unread(one, true))).collect(),
@@ -321,13 +320,14 @@ mod tests {
     }
 
     #[test]
-    fn sidecars_count_and_init_containers_that_end_do_not() {
+    fn every_container_of_a_pod_is_there_with_its_part() {
         let mut workload = eks(deployment(1), None, vec![plain("A", "1")]);
         let pod = &mut workload.eks.as_mut().unwrap().pod;
         pod.init_containers = vec![plain("MIGRATE", "1"), plain("PROXY", "1")];
         pod.init_containers[1].is_sidecar = true;
-        let names: Vec<_> = only(workload, None).containers.iter().map(|one| one.variables[0].name.clone()).collect();
-        assert_eq!(names, ["PROXY", "A"]);
+        let found = only(workload, None).containers;
+        let parts: Vec<_> = found.iter().map(|one| (one.variables[0].name.as_str(), one.part)).collect();
+        assert_eq!(parts, [("MIGRATE", Part::Init), ("PROXY", Part::Sidecar), ("A", Part::Main)]);
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod refusal;
 mod server;
 mod services;
 pub mod settings;
+mod share;
 mod tap;
 mod unseen;
 mod variables;
