@@ -1,11 +1,12 @@
 //! Who connects to an endpoint, with how many connections: a pure function of the inventory and the settings.
 
 use crate::headroom::{Contributor, Instances, Side};
+use crate::pools;
 use crate::server::Server;
 use crate::settings::{Endpoint, Use};
 use crate::share::Share;
 use crate::unseen::Unread;
-use crate::variables::Variable;
+use crate::variables::{Variable, in_file};
 use std::collections::BTreeMap;
 
 /// One workload on one side, as far as connections are concerned.
@@ -39,6 +40,13 @@ pub(crate) struct Container {
     pub files: Vec<Variable>,
     /// The variables and files that cannot.
     pub unread: Vec<Unread>,
+}
+
+impl Container {
+    /// The sizes of pools that its files tell.
+    pub(crate) fn sizes_in_files(&self) -> impl Iterator<Item = Variable> {
+        self.files.iter().flat_map(in_file).filter(|one| pools::is_size(&one.name))
+    }
 }
 
 /// When a container runs in the life of its pod or task.
@@ -285,6 +293,28 @@ mod tests {
     }
 
     #[test]
+    fn a_mounted_file_tells_sizes_and_a_second_use_beside_an_address_in_a_variable() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let with = |text: &str| {
+            let mut orders = deployed("orders", Side::Eks, &[URL]);
+            orders.containers[0].files = vec![Variable {
+                name: "application.yaml".to_owned(),
+                value: Some(text.to_owned()),
+                at: "map.yaml:7".to_owned(),
+            }];
+            let found = seen(&db, &[orders]);
+            (found.contributors.iter().map(|one| (one.pool, one.assumed)).collect::<Vec<_>>(), found.unclear)
+        };
+        let hikari = "spring:\n  datasource:\n    hikari:\n      maximum-pool-size: 3000\n";
+        assert_eq!(with(hikari), (vec![(3000, false)], vec![]));
+        assert!(with(&hikari.replace("3000", "${POOL:10}")).1[0].contains("is not a number"));
+        assert_eq!(with("server:\n  port: 8080\n"), (vec![(10, true)], vec![]));
+        let (pools, unclear) = with("report:\n  url: jdbc:mysql://db.internal/report\n  pool-size: 300\n");
+        assert_eq!(pools.len(), 1);
+        assert!(unclear[0].starts_with("orders (eks): the file application.yaml at map.yaml:7 names db; say with"));
+    }
+
+    #[test]
     fn settings_give_what_manifests_do_not_tell() {
         let db = [endpoint("db", "mysql", "db.internal")];
         let silent = [deployed("orders", Side::Eks, &[])];
@@ -351,9 +381,13 @@ mod tests {
         assert_eq!(of(&db, &hidden, &uses("orders", "db", Some(3))).contributors[0].pool, 3);
         // Another workload's `uses` says nothing about this one.
         assert_eq!(of(&db, &hidden, &uses("billing", "db", None)).unclear.len(), 1);
-        // Whoever names the endpoint counts already.
+        // Whoever names the endpoint may use it twice.
         let named = [deployed("orders", Side::Eks, &[URL, POOL, ("APP_CONFIG", None)])];
-        assert_eq!(seen(&db, &named).unclear, Vec::<String>::new());
+        let found = seen(&db, &named);
+        assert!(found.contributors.len() == 1 && found.unclear[0].contains("APP_CONFIG"), "{found:?}");
+        assert_eq!(of(&db, &named, &uses("orders", "db", None)).unclear, Vec::<String>::new());
+        let password = [deployed("orders", Side::Eks, &[URL, POOL, ("SPRING_DATASOURCE_PASSWORD", None)])];
+        assert_eq!(seen(&db, &password).unclear, Vec::<String>::new());
     }
 
     #[test]

@@ -9,8 +9,8 @@
 //! uses, and those of the workloads' own accounts beyond what the workloads can explain. Where the server does not tell
 //! accounts apart, all of them count, unless `others` is declared.
 //!
-//! A workload counts where its configuration names the endpoint, or `uses` says so. Who may use it unseen, because values
-//! of the configuration cannot be read, is no reason to pass; nor is a list of services without their autoscaling, or an
+//! A workload counts where its configuration names the endpoint, or `uses` says so. Who may use it unseen or twice, because
+//! values of the configuration cannot be read, is no reason to pass; nor is a list of services without their autoscaling, or an
 //! autoscaler of a workload that is not in the files. Who is not seen to use it with everything readable is named in the
 //! evidence: what stands inside an image shows nowhere.
 //!
@@ -40,9 +40,9 @@ pub(crate) const META: Meta = Meta {
              is named in the evidence.",
     fails_when: "A limit is smaller than that sum, or the server is full right now.",
     unknown_when: "No limit is known; no workload is seen to use the endpoint, or only one side of a workload; a \
-                   workload that is not seen to use it has configuration that cannot be read (Secrets, ConfigMaps and \
-                   environment files that are not in the files, mounted ones too), and no `uses`; an argument that is \
-                   no property names it, and no `uses`; an autoscaler scales a workload that is not in the files, or \
+                   workload has configuration that cannot be read (Secrets, ConfigMaps and environment files that are \
+                   not in the files, mounted ones too), and no `uses`; a mounted file or an argument that is no \
+                   property names it, and no `uses`; nobody bounds the processes or the runs of a workload; an autoscaler scales a workload that is not in the files, or \
                    is of a kind that this tool does not know; the scalable targets of ECS were not read; a pool has \
                    no bound or stands in a secret; the account of an application of MySQL is not known, or stands in a \
                    secret while an account has limits of its own; a workload opens a virtual host of RabbitMQ that no \

@@ -42,11 +42,12 @@ impl Share<'_> {
         let processes = self.processes(container);
         let declared = self.declared_pool();
         let sources = pools::data_sources(references);
+        let told: Vec<Variable> = variables.iter().cloned().chain(container.sizes_in_files()).collect();
         for reference in &sources {
             let beside = sources.iter().map(|one| &one.source);
             let beside = beside.filter(|one| **one != reference.source && pools::has_telling_name(one));
             let others: Vec<String> = others.iter().chain(beside).cloned().collect();
-            let pool = pools::pool_of(engine, reference, variables, &others);
+            let pool = pools::pool_of(engine, reference, &told, &others);
             let source = Source { engine, reference, variables, others: &others };
             self.of_virtual_hosts(&source);
             let account = self.account(source.account());
@@ -144,7 +145,9 @@ impl Share<'_> {
         for one in std::mem::take(&mut self.declared) {
             let told = workload.containers.iter().find_map(|container| {
                 let others = self.server.other_sources_in(&container.variables);
-                match pools::pool_of(engine, &reference, &container.variables, &others) {
+                let told: Vec<Variable> =
+                    container.variables.iter().cloned().chain(container.sizes_in_files()).collect();
+                match pools::pool_of(engine, &reference, &told, &others) {
                     Pool::Assumed { .. } => None,
                     told => Some((told, container)),
                 }
@@ -162,14 +165,15 @@ impl Share<'_> {
 
     /// Whether the endpoint may be used beyond what is seen. Whoever names it already may hide a second address.
     pub(crate) fn of_the_unseen(&mut self, is_named: bool) -> bool {
+        let engine = self.server.endpoint.engine;
         let mut doubt = self.hidden_address().or_else(|| self.argument_with_the_address());
         if !is_named {
-            doubt = doubt.or_else(|| self.host_without_a_port()).or_else(|| self.file_with_the_address());
-            doubt = doubt.or_else(|| {
-                let engine = self.server.endpoint.engine;
-                unseen::suspicion(engine, self.workload, || self.names_any()).map(|what| (what, unseen::FIX))
-            });
+            doubt = doubt.or_else(|| self.host_without_a_port());
         }
+        let doubt = doubt.or_else(|| self.file_with_the_address()).or_else(|| {
+            let what = unseen::suspicion(engine, self.workload, is_named, || self.names_any())?;
+            Some((what, unseen::FIX))
+        });
         let said = doubt.map(|(what, fix)| format!("{what} {}; {fix}", self.server.endpoint.name));
         self.demand.unclear.extend(said.iter().map(|said| format!("{}: {said}", title(self.workload))));
         said.is_some()

@@ -86,6 +86,33 @@ fn size<'a>(word: &'a str, next: Option<&'a str>) -> Option<Pair<'a>> {
     pools::is_size(name).then(|| (name, value.trim_matches(QUOTES)))
 }
 
+/// The settings in a file: `key: value` of YAML by its indentation, `key=value`, or JSON.
+pub(crate) fn in_file(Variable { value: text, at, .. }: &Variable) -> Vec<Variable> {
+    let text = text.as_deref().unwrap_or_default();
+    let mut found = vec![];
+    if let Ok(json) = serde_json::from_str(text) {
+        flatten("", &json, at, &mut found);
+        return found;
+    }
+    let mut parents: Vec<(usize, &str)> = vec![];
+    for line in text.lines() {
+        let content = line.trim_start().trim_start_matches("- ").trim_start();
+        let Some((name, value)) = content.split_once([':', '=']).filter(|_| !content.starts_with('#')) else {
+            continue;
+        };
+        let (name, indent) = (name.trim().trim_matches(QUOTES), line.len() - content.len());
+        parents.retain(|(of_parent, _)| *of_parent < indent);
+        let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(QUOTES);
+        if value.is_empty() {
+            parents.push((indent, name));
+        } else {
+            let path: Vec<&str> = parents.iter().map(|(_, parent)| *parent).chain([name]).collect();
+            found.push(variable((&path.join("."), value), at));
+        }
+    }
+    found
+}
+
 fn flatten(prefix: &str, value: &Value, at: &str, found: &mut Vec<Variable>) {
     let child = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
     match value {
@@ -189,6 +216,20 @@ mod tests {
         assert_eq!(size(&[], &["app", "--db-pool-size"]), "", "and cannot be read");
         assert_eq!(expand(&[], &[variable("", "app --db-pool-size")]).len(), 1);
         assert_eq!(expand(&[variable(GUNICORN, "--workers=3")], &[]), [variable(GUNICORN, "--workers=3")]);
+    }
+
+    #[test]
+    fn a_file_tells_its_settings_by_their_whole_names() {
+        let yaml = "# pools: many\na:\n  b:\n    c: 1 # one\n  d: '2'\nlist:\n  - name: x\n    size: 3\ne: 4\n";
+        for (text, expected) in [
+            (yaml, vec![("a.b.c", "1"), ("a.d", "2"), ("list.name", "x"), ("list.size", "3"), ("e", "4")]),
+            ("a.b=1\n#c=2\nD = 3", vec![("a.b", "1"), ("D", "3")]),
+            (r#"{"a": {"b": 1}}"#, vec![("a.b", "1")]),
+        ] {
+            let found = in_file(&variable("application", text));
+            let found: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.value.as_deref().unwrap())).collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]
