@@ -39,7 +39,8 @@ pub(crate) const META: Meta = Meta {
              maximum of their autoscalers, the connections of other clients and a reserve. Who is not seen to use it \
              is named in the evidence.",
     fails_when: "A limit is smaller than that sum, or the server is full right now.",
-    unknown_when: "No limit is known; no workload is seen to use the endpoint, or only one side of a workload; a \
+    unknown_when: "No limit is known; no workload is seen to use the endpoint, or only one side of a workload; nothing of ECS was read, \
+                   and no `withoutEcs`; a \
                    workload has configuration that cannot be read (Secrets, ConfigMaps and environment files that are \
                    not in the files, mounted ones too), and no `uses`; a mounted file or an argument that is no \
                    property names it, and no `uses`; nobody bounds the processes or the runs of a workload; an autoscaler scales a workload that is not in the files, or \
@@ -92,7 +93,18 @@ fn of_endpoint(env: &Env, endpoint: &Endpoint, deployed: &[Deployed]) -> LimitCo
     let mut demand = crate::demand::demand(endpoint, &env.endpoints, deployed, &env.uses);
     // Whoever is not in the files may use any endpoint.
     demand.unclear.extend(env.inventory.strays.iter().cloned());
+    demand.unclear.extend(without_ecs(env).filter(|_| !demand.contributors.is_empty()));
     LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario: env.settings.scenario }
+}
+
+/// Half of a migration is missing where nothing of ECS was read.
+fn without_ecs(env: &Env) -> Option<String> {
+    let is_read = env.inventory.workloads.iter().any(|workload| workload.ecs.is_some());
+    (!is_read && !env.settings.without_ecs).then(|| {
+        "nothing of ECS was read, where workloads may connect as well; give its task definitions and services with `ecs`, or \
+         say `withoutEcs: true` under `connections` if nothing runs there"
+            .to_owned()
+    })
 }
 
 /// What is touched: nothing where the settings alone tell the limit.
@@ -491,6 +503,48 @@ mod tests {
         let notes: Vec<&str> = finding.evidence.iter().rev().take(2).map(|one| one.detail.as_str()).collect();
         assert!(notes[0].starts_with("not seen to use it, and not counted: job-0 (eks), job-1 (eks), "), "{notes:?}");
         assert!(notes[0].ends_with("job-19 (eks) and 5 more") && notes[1].starts_with("mail (eks)"), "{notes:?}");
+    }
+
+    #[test]
+    fn eks_alone_is_half_of_the_demand_unless_the_settings_say_that_it_is_all() {
+        let used = vec![crate::settings::Use { endpoint: "db".into(), pool: Some(5), processes: None, account: None }];
+        let unclear = |has_ecs: bool, without_ecs| {
+            let eks = preflight_cluster::EksWorkload {
+                namespace: "shop".into(),
+                kind: "Deployment".into(),
+                name: "orders".into(),
+                at: "a.yaml:1".into(),
+                controller: preflight_cluster::Controller::Job {
+                    parallelism: preflight_cluster::Sited { value: 2, at: String::new() },
+                },
+                autoscaler: None,
+                selector: None,
+                pod: preflight_cluster::Pod { containers: vec![Default::default()], ..Default::default() },
+            };
+            let sited = |value| preflight_cluster::Sited { value, at: String::new() };
+            let ecs = preflight_cluster::EcsTask {
+                service: "mail".into(),
+                at: "s.json:1".into(),
+                desired: Some(sited(1)),
+                autoscaled_max: None,
+                maximum_percent: sited(200),
+                task_definition: None,
+                task_role_arn: None,
+                containers: vec![Default::default()],
+            };
+            let eks = preflight_cluster::Workload { name: "orders".into(), ecs: None, eks: Some(eks) };
+            let mail = preflight_cluster::Workload { name: "mail".into(), ecs: Some(ecs), eks: None };
+            let workloads = [Some(eks), has_ecs.then_some(mail)].into_iter().flatten().collect();
+            let env = Env {
+                inventory: std::sync::Arc::new(preflight_cluster::Inventory { workloads, ..Default::default() }),
+                endpoints: vec![check(plain(), demand()).endpoint],
+                settings: crate::settings::Settings { without_ecs, ..Default::default() },
+                uses: BTreeMap::from([("orders".to_owned(), used.clone())]),
+            };
+            of_endpoint(&env, &env.endpoints[0], &env.deployed()).demand.unclear
+        };
+        assert!(unclear(false, false)[0].starts_with("nothing of ECS was read"));
+        assert_eq!([unclear(false, true), unclear(true, false)], [Vec::<String>::new(), vec![]]);
     }
 
     #[test]

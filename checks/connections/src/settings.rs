@@ -221,6 +221,9 @@ pub struct Settings {
     /// a cluster has lost its largest node).
     #[serde(default)]
     pub scenario: Scenario,
+    /// That nothing runs in ECS, not yet or not any more. Otherwise a run that reads nothing of ECS cannot tell.
+    #[serde(default)]
+    pub without_ecs: bool,
 }
 
 /// A situation for which demand is computed.

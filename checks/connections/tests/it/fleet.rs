@@ -111,6 +111,10 @@ impl Fleet {
         self
     }
 
+    pub(crate) fn has_ecs(&self) -> bool {
+        !self.ecs.is_empty()
+    }
+
     /// With a file of ECS.
     pub(crate) fn ecs(mut self, document: Value) -> Self {
         self.ecs.push(document);

@@ -97,7 +97,7 @@ impl Case {
         let env = Env {
             inventory: Arc::new(fleet.inventory()),
             endpoints: vec![endpoint],
-            settings: self.settings.clone(),
+            settings: Settings { without_ecs: !fleet.has_ecs(), ..self.settings.clone() },
             uses: self.uses.clone(),
         };
         let entry = CATALOGUE.iter().find(|entry| entry.meta.id == id).unwrap();
