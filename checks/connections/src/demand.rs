@@ -73,6 +73,8 @@ pub(crate) struct Demand {
     pub unseen: Vec<String>,
     /// What the settings say although it looks otherwise.
     pub notes: Vec<String>,
+    /// Which variables name a server of this kind that is no endpoint.
+    pub strangers: Vec<String>,
 }
 
 /// Adds up who connects to the server of `endpoint`. `endpoints` are all of them, `uses` what the settings say by
@@ -117,6 +119,7 @@ pub(crate) fn demand(
             unseen.push(workload);
         }
     }
+    demand.strangers = strangers(&server, deployed);
     for workload in unseen {
         match one_sided(&server, workload, &seen) {
             Some(why) => demand.unclear.push(why),
@@ -125,6 +128,22 @@ pub(crate) fn demand(
     }
     demand.unclear.extend(growing(&seen));
     demand
+}
+
+/// The variables that name a server of the kind of this one that is no endpoint, each with its place.
+fn strangers(server: &Server<'_>, deployed: &[Deployed]) -> Vec<String> {
+    let of_container = |container: &Container| -> Vec<String> {
+        let variables = &container.variables;
+        let is_stranger = |one: &&Variable| server.is_stranger(one, variables);
+        variables.iter().filter(is_stranger).map(|one| format!("{} at {}", one.name, one.at)).collect()
+    };
+    let containers = deployed.iter().flat_map(|workload| workload.containers.iter().map(move |one| (workload, one)));
+    containers
+        .flat_map(|(workload, one)| {
+            let title = title(workload);
+            of_container(one).into_iter().map(move |what| format!("{what} ({title})"))
+        })
+        .collect()
 }
 
 /// Workloads that count, and of which there may be more.
@@ -500,6 +519,22 @@ mod tests {
         let found = seen(&db, &[deployed("orders", Side::Eks, &variables)]);
         let pools: Vec<_> = found.contributors.iter().map(|one| (one.pool, one.assumed)).collect();
         assert_eq!(pools, [(5, false), (10, true), (2, false)]);
+    }
+
+    #[test]
+    fn a_server_that_is_no_endpoint_is_named() {
+        let servers = [endpoint("db", "mysql", "db.internal:3307"), endpoint("other", "mysql", "other.internal")];
+        let strangers = |name, value| {
+            let variables = [(name, Some(value)), ("DB_PASSWORD", Some("secret")), ("NO_PROXY", Some("db"))];
+            seen(&servers, &[deployed("orders", Side::Eks, &variables)]).strangers
+        };
+        assert_eq!(strangers("DB_HOST", "billing-db.internal"), ["DB_HOST at orders.yaml:1 (orders (eks))"]);
+        assert_eq!(strangers("DSN", "jdbc:mysql://billing-db/shop"), ["DSN at orders.yaml:1 (orders (eks))"]);
+        for known in ["db.internal:3307", "db.internal", "other.internal", "$HOST", "", "redis://cache", "postgres://x"]
+        {
+            assert_eq!(strangers("DB_HOST", known), Vec::<String>::new(), "{known}");
+        }
+        assert_eq!(strangers("REDIS_HOST", "cache"), Vec::<String>::new());
     }
 
     #[test]

@@ -189,7 +189,8 @@ impl LimitCoversDemand {
         }
         if let Some(first) = findings.first_mut() {
             let unclear = (!unclear.is_empty()).then(|| named(&unclear, "; "));
-            let demand = unclear.into_iter().chain(self.unseen()).chain(self.unused_side());
+            let demand = unclear.into_iter().chain(self.unseen()).chain(self.strangers());
+            let demand = demand.chain(self.unused_side());
             for note in reading.notes.iter().chain(&self.demand.notes).cloned().chain(demand) {
                 first.evidence.push(Evidence::new("note", self.endpoint.name.as_str(), note));
             }
@@ -239,6 +240,18 @@ impl LimitCoversDemand {
     fn unseen(&self) -> Option<String> {
         let unseen = &self.demand.unseen;
         (!unseen.is_empty()).then(|| format!("not seen to use it, and not counted: {}", named(unseen, ", ")))
+    }
+
+    /// What is checked by nobody.
+    fn strangers(&self) -> Option<String> {
+        let strangers = &self.demand.strangers;
+        (!strangers.is_empty()).then(|| {
+            format!(
+                "another {} server that is no endpoint, and is not checked: {}",
+                self.endpoint.engine,
+                named(strangers, ", ")
+            )
+        })
     }
 
     /// What a reader should know who expects every workload twice.
@@ -497,9 +510,14 @@ mod tests {
     fn who_is_not_seen_to_use_the_endpoint_is_named_in_a_pass() {
         let unseen = (0..25).map(|index| format!("job-{index} (eks)")).collect();
         let notes = vec!["mail (eks): `uses` says that it is not used".to_owned()];
-        let quiet = Demand { unseen, notes, ..demand() };
-        let finding = assess(&check(plain(), quiet), read(vec![limit(500)])).unwrap().remove(0);
+        let strangers = vec!["DB_HOST at a.yaml:7 (orders (eks))".to_owned()];
+        let quiet = Demand { unseen, notes, strangers, ..demand() };
+        let mut finding = assess(&check(plain(), quiet), read(vec![limit(500)])).unwrap().remove(0);
         assert!(finding.met);
+        assert_eq!(
+            finding.evidence.pop().unwrap().detail,
+            "another mysql server that is no endpoint, and is not checked: DB_HOST at a.yaml:7 (orders (eks))"
+        );
         let notes: Vec<&str> = finding.evidence.iter().rev().take(2).map(|one| one.detail.as_str()).collect();
         assert!(notes[0].starts_with("not seen to use it, and not counted: job-0 (eks), job-1 (eks), "), "{notes:?}");
         assert!(notes[0].ends_with("job-19 (eks) and 5 more") && notes[1].starts_with("mail (eks)"), "{notes:?}");

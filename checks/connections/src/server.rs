@@ -64,6 +64,20 @@ impl<'a> Server<'a> {
         self.rivals.iter().any(|rival| self.mentions(self.endpoint.engine, rival, variable, variables))
     }
 
+    /// Whether a variable names a server of the kind of this one that is no endpoint.
+    pub(crate) fn is_stranger(&self, variable: &Variable, variables: &[Variable]) -> bool {
+        let engine = self.endpoint.engine;
+        let Some(value) = variable.value.as_deref().filter(|value| !value.is_empty() && !value.contains('$')) else {
+            return false;
+        };
+        let is_address = is_by_scheme(engine, value).unwrap_or_else(|| {
+            let has_another_scheme = value.contains("://") && engine != Engine::ActiveMq;
+            !has_another_scheme && unseen::is_address_for(engine, &variable.name)
+        });
+        let is_known = |(_, names): &(Engine, Names)| names.have_a_host_in(value);
+        is_address && !self.all.iter().any(is_known) && !self.is_named_by(variable, variables)
+    }
+
     pub(crate) fn has_rival_in(&self, container: &Container) -> bool {
         let variables = &container.variables;
         variables.iter().any(|variable| self.is_rival(variable, variables))

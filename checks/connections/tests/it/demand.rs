@@ -111,6 +111,22 @@ async fn sets_jobs_and_scaled_objects_count_as_what_they_are() {
 }
 
 #[tokio::test]
+async fn another_revision_of_a_task_definition_tells_nothing_for_sure() {
+    let server = Lab::redis().await;
+    let env = env(&server);
+    let env = [(env[0].0.as_str(), env[0].1.as_str()), (env[1].0.as_str(), env[1].1.as_str())];
+    let of = |revision: u64| {
+        let mut fleet = Fleet::default().service("orders", &env, 3, None).deployment(&one(&server, "  replicas: 4\n"));
+        fleet.run_revision(revision);
+        fleet
+    };
+    passed(&case(&server).covers(&of(7)).await);
+    let found = case(&server).covers(&of(8)).await;
+    unknown(&found, Reason::InsufficientData, "(task definition orders:8 is not in the files)");
+    passed(&case(&server).uses("orders", Some(5)).covers(&of(8)).await);
+}
+
+#[tokio::test]
 async fn a_number_that_nobody_wrote_is_not_one() {
     let server = Lab::redis().await;
     let unsaid = Fleet::default().deployment(&one(&server, "  minReadySeconds: 5\n"));

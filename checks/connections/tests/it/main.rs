@@ -1,6 +1,7 @@
 //! The checks of this area against real servers, with demand from real manifests and task definitions.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod accounts;
 mod activemq;
 mod demand;
 mod fleet;
