@@ -49,7 +49,8 @@ pub(crate) const META: Meta = Meta {
                    secret while an account has limits of its own; a workload opens a virtual host of RabbitMQ that no \
                    endpoint has; nobody tells the size \
                    of a pool, and one ten times the usual size would not fit; the number of instances is not known; \
-                   nobody tells what other clients hold; the observer is refused, may not read every limit, or the \
+                   nobody tells what other clients hold; another endpoint leads to the same server \
+                   under another name; `observer.address` leads to another server; the observer is refused, may not read every limit, or the \
                    server cannot be reached.",
     fix: "Raise the limit, or make pools smaller; the finding says to which number. The reserve is the larger of 10 and \
           5 % of the limit unless `reserve` says otherwise. Where it cannot tell: add what is missing to the files, or \

@@ -51,7 +51,8 @@ pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> 
 
 /// One engine.
 pub(crate) trait Adapter: Sync {
-    /// Reads every limit with what it is compared with. At most one connection, with the account of the observer.
+    /// Reads every limit with what it is compared with. At most one connection at a time, with the account of
+    /// the observer, and with that of the applications where the observer has a door of its own.
     fn read<'a>(&'a self, target: Target<'a>) -> Answer<'a, Reading>;
 
     /// Lets a client in with the account of the applications, and takes leave in the engine's own way.

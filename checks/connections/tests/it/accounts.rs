@@ -1,11 +1,12 @@
 //! Accounts of MariaDB that workloads use beside that of the endpoint.
 
 use crate::fleet::{Deployment, Fleet};
-use crate::lab::Lab;
+use crate::lab::{Lab, mariadb_options};
 use crate::mariadb::{case, fleet};
-use crate::{failed, passed, unknown};
+use crate::{WRONG, failed, passed, unknown};
 use preflight_core::Reason;
 use preflight_fixtures::servers::MariaDb;
+use serde_json::json;
 
 /// The fleet, with another account.
 fn fleet_as(server: &MariaDb, account: &str) -> Fleet {
@@ -32,6 +33,21 @@ async fn the_limit_of_an_account_counts_wherever_it_is_named_and_may_count_where
     failed(&named, "MAX_USER_CONNECTIONS of `report` of db is 3");
     unknown(&unclear, Reason::InsufficientData, "`report` has limits of its own; give the `account` with `uses`");
     passed(&unlimited);
+}
+
+#[tokio::test]
+async fn the_door_of_another_server_tells_nothing_of_this_one() {
+    let server = Lab::mariadb().await;
+    passed(&case(&server).covers(&fleet(&server)).await);
+    let folder = tempfile::tempdir().unwrap();
+    let other = MariaDb::start(folder.path(), mariadb_options()).await.unwrap();
+    let observer = other.observer();
+    let wrong = case(&server).with(json!({ "observer": {
+        "username": observer.username, "password": observer.password, "address": other.door().to_string(),
+    } }));
+    unknown(&wrong.covers(&fleet(&server)).await, Reason::InsufficientData, "leads to another server than");
+    let nobody = case(&server).with(json!({ "password": WRONG }));
+    unknown(&nobody.covers(&fleet(&server)).await, Reason::Forbidden, "are one server");
 }
 
 #[tokio::test]
