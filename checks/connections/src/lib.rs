@@ -31,6 +31,7 @@ mod services;
 pub mod settings;
 mod share;
 mod tap;
+mod twins;
 mod unseen;
 mod variables;
 

@@ -25,6 +25,7 @@ use crate::headroom::{Contributor, Counted, Limit, Side};
 use crate::line::{Failure, Patience};
 use crate::refusal::{Kind, LimitKind};
 use crate::settings::{Endpoint, Engine, Scenario};
+use crate::twins;
 use preflight_core::{
     CannotTell, Check, Disruption, Entry, Event, Evidence, Finding, Item, Levels, Meta, Permission, Reason, Run, Scope,
 };
@@ -79,6 +80,8 @@ pub(crate) struct LimitCoversDemand {
     endpoint: Endpoint,
     demand: Demand,
     scenario: Scenario,
+    /// Other endpoints of the engine, which may be this server.
+    candidates: Vec<Endpoint>,
 }
 
 pub(crate) const ENTRY: Entry<Env> = Entry { meta: &META, items };
@@ -95,7 +98,8 @@ fn of_endpoint(env: &Env, endpoint: &Endpoint, deployed: &[Deployed]) -> LimitCo
     // Whoever is not in the files may use any endpoint.
     demand.unclear.extend(env.inventory.strays.iter().cloned());
     demand.unclear.extend(without_ecs(env).filter(|_| !demand.contributors.is_empty()));
-    LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario: env.settings.scenario }
+    let candidates = twins::candidates(endpoint, &env.endpoints);
+    LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario: env.settings.scenario, candidates }
 }
 
 /// Half of a migration is missing where nothing of ECS was read.
@@ -124,7 +128,8 @@ impl Check for LimitCoversDemand {
             let (run_id, patience, accounts) = (scope.run_id(), Patience::default(), self.accounts());
             let target = Target { endpoint: &self.endpoint, run_id, patience, accounts: &accounts };
             let reading = adapter(self.endpoint.engine).read(target).await;
-            let Assessment { findings, measurement } = self.assess(reading);
+            let twins = twins::twins(&self.endpoint, &self.candidates, patience.dial).await;
+            let Assessment { findings, measurement } = self.assess(reading, &twins);
             if let Some(value) = measurement {
                 scope.emit(Event::Measurement { area: "connections", name: self.endpoint.name.clone(), value });
             }
@@ -140,7 +145,7 @@ struct Assessment {
 }
 
 impl LimitCoversDemand {
-    fn assess(&self, reading: Result<Reading, Failure>) -> Assessment {
+    fn assess(&self, reading: Result<Reading, Failure>, twins: &[String]) -> Assessment {
         let nothing = |findings| Assessment { findings, measurement: None };
         let mut reading = match reading {
             Ok(reading) => reading,
@@ -163,16 +168,21 @@ impl LimitCoversDemand {
         let comparisons: Vec<Comparison<'_>> =
             reading.limits.iter().map(|limit| self.compare(limit, contributors)).collect();
         let measurement = Some(comparisons.iter().map(Comparison::measurement).collect());
-        Assessment { findings: self.findings(comparisons, &reading), measurement }
+        Assessment { findings: self.findings(comparisons, &reading, twins), measurement }
     }
 
-    fn findings(&self, mut comparisons: Vec<Comparison<'_>>, reading: &Reading) -> Result<Vec<Finding>, CannotTell> {
+    fn findings(
+        &self,
+        mut comparisons: Vec<Comparison<'_>>,
+        reading: &Reading,
+        twins: &[String],
+    ) -> Result<Vec<Finding>, CannotTell> {
         // What binds comes first: the limit with the least to spare.
         comparisons.sort_by_key(|comparison| {
             let headroom = comparison.headroom();
             i128::from(headroom.limit) - i128::from(headroom.needed())
         });
-        let mut unclear = self.demand.unclear.clone();
+        let mut unclear = [&self.demand.unclear, twins].concat();
         unclear.extend(self.guesses(&reading.limits));
         unclear.extend(self.nameless(reading));
         unclear.extend(comparisons.iter().filter(|comparison| comparison.others().is_none()).map(|comparison| {
@@ -348,7 +358,8 @@ mod tests {
     fn check(endpoint: serde_json::Value, demand: Demand) -> LimitCoversDemand {
         let mut value = serde_json::json!({ "name": "db", "engine": "mysql", "address": "db", "username": "app" });
         value.as_object_mut().unwrap().extend(endpoint.as_object().unwrap().clone());
-        LimitCoversDemand { endpoint: serde_json::from_value(value).unwrap(), demand, scenario: Scenario::Rollout }
+        let (endpoint, scenario) = (serde_json::from_value(value).unwrap(), Scenario::Rollout);
+        LimitCoversDemand { endpoint, demand, scenario, candidates: vec![] }
     }
 
     /// Needs 4 × 10 + 4 × 5 = 60 in a rollout.
@@ -375,7 +386,7 @@ mod tests {
     }
 
     fn assess(check: &LimitCoversDemand, reading: Result<Reading, Failure>) -> Result<Vec<Finding>, CannotTell> {
-        check.assess(reading).findings
+        check.assess(reading, &[]).findings
     }
 
     fn plain() -> serde_json::Value {

@@ -111,6 +111,19 @@ async fn sets_jobs_and_scaled_objects_count_as_what_they_are() {
 }
 
 #[tokio::test]
+async fn a_second_name_of_the_server_hides_a_part_of_the_demand() {
+    let server = Lab::redis().await;
+    let fleet = Fleet::default().deployment(&one(&server, "  replicas: 4\n"));
+    let second = |host: &str| {
+        let address = format!("{host}:{}", server.address().port());
+        case(&server).beside(json!({ "name": "cache", "address": address }))
+    };
+    let found = second("localhost").covers(&fleet).await;
+    unknown(&found, Reason::InsufficientData, "endpoint cache leads to the same server (127.0.0.1:");
+    passed(&second("127.0.0.1").covers(&fleet).await);
+}
+
+#[tokio::test]
 async fn another_revision_of_a_task_definition_tells_nothing_for_sure() {
     let server = Lab::redis().await;
     let env = env(&server);

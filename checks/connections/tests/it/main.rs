@@ -39,6 +39,7 @@ fn data(name: &str) -> PathBuf {
 #[derive(Clone)]
 struct Case {
     endpoint: Value,
+    beside: Vec<Endpoint>,
     settings: Settings,
     uses: BTreeMap<String, Vec<Use>>,
     secrets: Vec<String>,
@@ -49,7 +50,7 @@ impl Case {
     /// `endpoint` without its name.
     fn new(endpoint: Value) -> Self {
         let (settings, secrets) = (Settings::default(), vec![WRONG.to_owned()]);
-        let mut case = Self { endpoint, settings, uses: BTreeMap::new(), secrets, _lab: Lab::join() };
+        let mut case = Self { endpoint, beside: vec![], settings, uses: BTreeMap::new(), secrets, _lab: Lab::join() };
         case.endpoint["name"] = json!("db");
         for password in [&case.endpoint["password"], &case.endpoint["observer"]["password"]] {
             case.secrets.extend(password.as_str().map(str::to_owned));
@@ -62,6 +63,13 @@ impl Case {
         for (name, value) in fields.as_object().unwrap() {
             self.endpoint[name] = value.clone();
         }
+        self
+    }
+
+    /// With another endpoint, which differs in these fields.
+    fn beside(mut self, fields: Value) -> Self {
+        let other = self.clone().with(fields);
+        self.beside.push(serde_json::from_value(other.endpoint).unwrap());
         self
     }
 
@@ -97,7 +105,7 @@ impl Case {
         let endpoint: Endpoint = serde_json::from_value(self.endpoint.clone()).unwrap();
         let env = Env {
             inventory: Arc::new(fleet.inventory()),
-            endpoints: vec![endpoint],
+            endpoints: std::iter::once(endpoint).chain(self.beside.clone()).collect(),
             settings: Settings { without_ecs: !fleet.has_ecs(), ..self.settings.clone() },
             uses: self.uses.clone(),
         };
