@@ -1,13 +1,12 @@
 //! Who connects to an endpoint, with how many connections: a pure function of the inventory and the settings.
 
-use crate::address::Names;
 use crate::headroom::{Contributor, Instances, Side};
-use crate::pools::{self, Pool, Reference};
-use crate::processes::processes;
-use crate::server::{Server, port_beside, sibling};
+use crate::pools;
+use crate::server::Server;
 use crate::settings::{Endpoint, Use};
-use crate::unseen::{self, Unread};
-use crate::variables::{Variable, plain_words};
+use crate::share::Share;
+use crate::unseen::Unread;
+use crate::variables::{Variable, in_file};
 use std::collections::BTreeMap;
 
 /// One workload on one side, as far as connections are concerned.
@@ -25,9 +24,16 @@ pub(crate) struct Deployed {
     pub containers: Vec<Container>,
 }
 
+impl Deployed {
+    fn parts(&self, part: Part) -> impl Iterator<Item = &Container> {
+        self.containers.iter().filter(move |container| container.part == part)
+    }
+}
+
 /// One container, with everything that [`crate::variables::expand`] found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Container {
+    pub part: Part,
     pub variables: Vec<Variable>,
     pub arguments: Vec<Variable>,
     /// The configuration files that can be read: their names and texts.
@@ -36,16 +42,39 @@ pub(crate) struct Container {
     pub unread: Vec<Unread>,
 }
 
+impl Container {
+    /// The sizes of pools that its files tell.
+    pub(crate) fn sizes_in_files(&self) -> impl Iterator<Item = Variable> {
+        self.files.iter().flat_map(in_file).filter(|one| pools::is_size(&one.name))
+    }
+}
+
+/// When a container runs in the life of its pod or task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// After the init containers.
+    #[default]
+    Main,
+    /// Beside all others.
+    Sidecar,
+    /// Alone but for sidecars, and then it ends.
+    Init,
+}
+
 /// The demand on one endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Demand {
     pub contributors: Vec<Contributor>,
     /// Whose share cannot be told, and why. As long as there is any, the contributors are a lower bound.
     pub unclear: Vec<String>,
+    /// Whose account stands elsewhere, and where.
+    pub hidden_accounts: Vec<String>,
     /// Who is taken not to use the endpoint only because nothing is seen of it.
     pub unseen: Vec<String>,
     /// What the settings say although it looks otherwise.
     pub notes: Vec<String>,
+    /// Which variables name a server of this kind that is no endpoint.
+    pub strangers: Vec<String>,
 }
 
 /// Adds up who connects to the server of `endpoint`. `endpoints` are all of them, `uses` what the settings say by
@@ -67,8 +96,15 @@ pub(crate) fn demand(
         let is_declared = !declared.is_empty();
         let mut share = Share { server: &server, workload, declared, demand: &mut demand };
         let mut is_named = false;
-        for container in &workload.containers {
+        for container in workload.parts(Part::Sidecar) {
             is_named |= share.of_container(container);
+        }
+        let from = share.demand.contributors.len();
+        for container in workload.parts(Part::Main) {
+            is_named |= share.of_container(container);
+        }
+        for container in workload.parts(Part::Init) {
+            is_named |= share.of_init_container(container, from);
         }
         if !is_named {
             share.of_declaration();
@@ -83,6 +119,7 @@ pub(crate) fn demand(
             unseen.push(workload);
         }
     }
+    demand.strangers = strangers(&server, deployed);
     for workload in unseen {
         match one_sided(&server, workload, &seen) {
             Some(why) => demand.unclear.push(why),
@@ -91,6 +128,22 @@ pub(crate) fn demand(
     }
     demand.unclear.extend(growing(&seen));
     demand
+}
+
+/// The variables that name a server of the kind of this one that is no endpoint, each with its place.
+fn strangers(server: &Server<'_>, deployed: &[Deployed]) -> Vec<String> {
+    let of_container = |container: &Container| -> Vec<String> {
+        let variables = &container.variables;
+        let is_stranger = |one: &&Variable| server.is_stranger(one, variables);
+        variables.iter().filter(is_stranger).map(|one| format!("{} at {}", one.name, one.at)).collect()
+    };
+    let containers = deployed.iter().flat_map(|workload| workload.containers.iter().map(move |one| (workload, one)));
+    containers
+        .flat_map(|(workload, one)| {
+            let title = title(workload);
+            of_container(one).into_iter().map(move |what| format!("{what} ({title})"))
+        })
+        .collect()
 }
 
 /// Workloads that count, and of which there may be more.
@@ -104,7 +157,7 @@ fn growing(seen: &[&Deployed]) -> Vec<String> {
     by_reason.into_iter().map(|(why, titles)| format!("{}: {why}", titles.join(", "))).collect()
 }
 
-fn title(workload: &Deployed) -> String {
+pub(crate) fn title(workload: &Deployed) -> String {
     format!("{} ({})", workload.workload, workload.side)
 }
 
@@ -122,203 +175,6 @@ fn one_sided(server: &Server<'_>, one: &Deployed, seen: &[&Deployed]) -> Option<
             title(twin)
         )
     })
-}
-
-/// Why an endpoint may be used, before its name, and what to do.
-type Doubt = (String, &'static str);
-
-/// The share of one workload on one side.
-struct Share<'a> {
-    server: &'a Server<'a>,
-    workload: &'a Deployed,
-    /// What the settings say about its use of this server.
-    declared: Vec<&'a Use>,
-    demand: &'a mut Demand,
-}
-
-impl Share<'_> {
-    /// Whether the container names the endpoint.
-    fn of_container(&mut self, container: &Container) -> bool {
-        let variables = &container.variables;
-        let references: Vec<Reference<'_>> = variables
-            .iter()
-            .filter(|variable| self.server.is_named_by(variable, variables))
-            .map(|variable| Reference { variable, source: pools::source_of(&variable.name) })
-            .collect();
-        if references.is_empty() {
-            return false;
-        }
-        let engine = self.server.endpoint.engine;
-        let others = self.server.other_sources_in(variables);
-        let processes = self.processes(container);
-        let declared = self.declared_pool();
-        let sources = pools::data_sources(references);
-        for reference in &sources {
-            let beside = sources.iter().map(|one| &one.source);
-            let beside = beside.filter(|one| **one != reference.source && pools::has_telling_name(one));
-            let others: Vec<String> = others.iter().chain(beside).cloned().collect();
-            let pool = pools::pool_of(engine, reference, variables, &others);
-            let account = account_of(reference, variables);
-            self.add((pool, declared), processes, account, &reference.variable.at);
-        }
-        true
-    }
-
-    /// What the settings say about pools of this server, all together; none if they do not say it of each.
-    fn declared_pool(&self) -> Option<u64> {
-        let pools: Option<Vec<u64>> = self.declared.iter().map(|one| one.pool).collect();
-        pools.filter(|pools| !pools.is_empty()).map(|pools| pools.into_iter().fold(0, u64::saturating_add))
-    }
-
-    fn processes(&mut self, container: &Container) -> u64 {
-        processes(&container.variables, &container.arguments).unwrap_or_else(|why| {
-            let text = format!("{}: {why}, so the number of its processes is not known", title(self.workload));
-            self.demand.unclear.push(text);
-            1
-        })
-    }
-
-    /// The settings say that the endpoint is used, and nothing in the workload names it.
-    fn of_declaration(&mut self) {
-        let workload = self.workload;
-        let engine = self.server.endpoint.engine;
-        let nowhere = Variable { name: String::new(), value: None, at: workload.at.clone() };
-        let reference = Reference { variable: &nowhere, source: String::new() };
-        for one in std::mem::take(&mut self.declared) {
-            let told = workload.containers.iter().find_map(|container| {
-                let others = self.server.other_sources_in(&container.variables);
-                match pools::pool_of(engine, &reference, &container.variables, &others) {
-                    Pool::Assumed { .. } => None,
-                    told => Some((told, container)),
-                }
-            });
-            let (pool, processes) = match told {
-                Some((pool, container)) => (pool, self.processes(container)),
-                None => {
-                    let of_all = workload.containers.iter().map(|container| self.processes(container)).max();
-                    (pools::assumed(engine), of_all.unwrap_or(1))
-                }
-            };
-            self.add((pool, one.pool), processes, None, &workload.at);
-        }
-    }
-
-    /// Whether the endpoint may be used beyond what is seen. Whoever names it already may hide a second address.
-    fn of_the_unseen(&mut self, is_named: bool) -> bool {
-        let mut doubt = self.hidden_address().or_else(|| self.argument_with_the_address());
-        if !is_named {
-            doubt = doubt.or_else(|| self.host_without_a_port()).or_else(|| self.file_with_the_address());
-            doubt = doubt.or_else(|| {
-                let engine = self.server.endpoint.engine;
-                unseen::suspicion(engine, self.workload, || self.names_any()).map(|what| (what, unseen::FIX))
-            });
-        }
-        let said = doubt.map(|(what, fix)| format!("{what} {}; {fix}", self.server.endpoint.name));
-        self.demand.unclear.extend(said.iter().map(|said| format!("{}: {said}", title(self.workload))));
-        said.is_some()
-    }
-
-    /// The settings say that the endpoint is not used, and whoever reads of a pass may want to look at it again.
-    fn of_denial(&mut self) {
-        let doubt = self.hidden_address().or_else(|| self.argument_with_the_address());
-        if let Some((what, _)) = doubt.or_else(|| self.file_with_the_address()) {
-            let (workload, endpoint) = (title(self.workload), &self.server.endpoint.name);
-            self.demand.notes.push(format!("{workload}: {what} {endpoint}; `uses` says that it is not used"));
-        }
-    }
-
-    /// An address in a secret.
-    fn hidden_address(&self) -> Option<Doubt> {
-        let engine = self.server.endpoint.engine;
-        let mut hidden = self.variables().filter(|variable| variable.value.is_none());
-        let Variable { name, at, .. } = hidden.find(|variable| unseen::is_address_for(engine, &variable.name))?;
-        Some((format!("{name} at {at} is not written down and may be the address of"), "say so with `uses`"))
-    }
-
-    /// A host whose port is written nowhere.
-    fn host_without_a_port(&self) -> Option<Doubt> {
-        let engine = self.server.endpoint.engine;
-        let all: Vec<Variable> = self.variables().cloned().collect();
-        let is_it = |variable: &&Variable| {
-            let beside = || port_beside(variable, &all);
-            let is_named = |names: &Names| variable.value.as_ref().is_some_and(|value| names.may_be_in(value, beside));
-            !self.server.is_of_another_kind(engine, variable)
-                && self.server.names.iter().any(is_named)
-                && !self.server.is_rival(variable, &all)
-        };
-        let Variable { name, at, .. } = all.iter().find(is_it)?;
-        let fix = "add the port, the host to `aliases`, or say with `uses` what it connects to";
-        Some((format!("{name} at {at} names the host without a port and may mean"), fix))
-    }
-
-    /// A mounted file that names the endpoint: it is used, and how much is not told.
-    fn file_with_the_address(&self) -> Option<Doubt> {
-        let mut files = self.workload.containers.iter().flat_map(|container| &container.files);
-        let Variable { name, at, .. } = files.find(|file| self.server.is_named_by(file, &[]))?;
-        let fix = "say with `uses` how many connections one process opens to it";
-        Some((format!("the file {name} at {at} names"), fix))
-    }
-
-    /// An argument that names the endpoint and is no property: it is used, and how much is not told.
-    fn argument_with_the_address(&self) -> Option<Doubt> {
-        let names_it = |argument: &&Variable| {
-            argument.value.as_deref().is_some_and(|text| plain_words(text).any(|word| self.server.is_in_word(word)))
-        };
-        let mut arguments = self.workload.containers.iter().flat_map(|container| &container.arguments);
-        let Variable { at, .. } = arguments.find(names_it)?;
-        Some((format!("an argument at {at} names"), "say with `uses` how many connections one process opens to it"))
-    }
-
-    /// Whether the workload names any endpoint.
-    fn names_any(&self) -> bool {
-        self.workload
-            .containers
-            .iter()
-            .any(|container| self.server.has_rival_in(container) || self.server.has_stranger_in(container))
-    }
-
-    fn variables(&self) -> impl Iterator<Item = &'_ Variable> {
-        self.workload.containers.iter().flat_map(|container| &container.variables)
-    }
-
-    fn add(&mut self, (pool, declared): (Pool, Option<u64>), processes: u64, account: Option<String>, at: &str) {
-        let by_declaration = |size| (size, "`uses` of the settings".to_owned(), false);
-        let (size, source, assumed) = match (pool, declared) {
-            (Pool::Size { size, .. }, Some(larger)) if larger > size => by_declaration(larger),
-            (Pool::Size { size, at }, _) => (size, at, false),
-            (_, Some(size)) => by_declaration(size),
-            (Pool::Assumed { size, client }, None) => {
-                (size, format!("assumed default of {client}; used at {at}"), true)
-            }
-            (Pool::Unbounded { why } | Pool::Unreadable { why }, None) => {
-                self.demand.unclear.push(format!("{}: {why}; give the size with `uses`", title(self.workload)));
-                return;
-            }
-        };
-        match &self.workload.instances {
-            Ok(instances) => self.demand.contributors.push(Contributor {
-                workload: self.workload.workload.clone(),
-                side: self.workload.side,
-                pool: size,
-                processes,
-                instances: *instances,
-                source,
-                assumed,
-                account,
-            }),
-            Err(why) => self.demand.unclear.push(format!("{}: {why}", title(self.workload))),
-        }
-    }
-}
-
-/// The account with which a data source logs in: in its URL, or in a variable beside it.
-fn account_of(reference: &Reference<'_>, variables: &[Variable]) -> Option<String> {
-    let value = reference.variable.value.as_deref().unwrap_or_default();
-    let after = value.split_once("://").map_or(value, |(_, after)| after);
-    let of_url = after.split_once('@').map(|(user, _)| user.split(':').next().unwrap_or_default());
-    let of_url = of_url.filter(|user| !user.is_empty() && !user.contains(['/', '?', '=', ',']));
-    let account = of_url.or_else(|| sibling(&reference.source, &["username", "user"], variables))?;
-    (!account.contains(['$', '%'])).then(|| account.to_owned())
 }
 
 #[cfg(test)]
@@ -374,7 +230,10 @@ mod tests {
     }
 
     fn uses(workload: &str, endpoint: &str, pool: Option<u64>) -> Uses {
-        Uses::from([(workload.to_owned(), vec![Use { endpoint: endpoint.to_owned(), pool }])])
+        Uses::from([(
+            workload.to_owned(),
+            vec![Use { endpoint: endpoint.to_owned(), pool, processes: None, account: None }],
+        )])
     }
 
     /// `orders` uses no endpoint.
@@ -429,6 +288,49 @@ mod tests {
         ];
         let found = seen(&db, &[deployed("orders", Side::Eks, &variables)]);
         assert_eq!(found.contributors.iter().map(|one| one.pool).collect::<Vec<_>>(), [5, 2]);
+    }
+
+    #[test]
+    fn a_pod_holds_what_its_init_containers_or_those_after_them_open_whichever_is_more() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let with = |parts: &[(Part, &str, &str)]| {
+            let mut pod = deployed("orders", Side::Eks, &[]);
+            let container = |(part, user, size): &(Part, &str, &str)| {
+                let settings = [URL, ("DB_POOL_SIZE", Some(*size)), ("DB_USER", Some(*user))];
+                Container { part: *part, ..deployed("orders", Side::Eks, &settings).containers.remove(0) }
+            };
+            pod.containers = parts.iter().map(container).collect();
+            seen(&db, &[pod]).contributors.iter().map(|one| one.pool).collect::<Vec<_>>()
+        };
+        let (init, main, sidecar) = (Part::Init, Part::Main, Part::Sidecar);
+        assert_eq!(with(&[(init, "app", "500"), (main, "app", "5")]), [5, 495]);
+        assert_eq!(with(&[(init, "app", "5"), (main, "app", "5")]), [5]);
+        assert_eq!(with(&[(init, "app", "9"), (init, "app", "7"), (main, "app", "5")]), [5, 4]);
+        assert_eq!(with(&[(init, "app", "9"), (main, "app", "5"), (sidecar, "app", "4")]), [4, 5, 4]);
+        assert_eq!(with(&[(init, "admin", "5"), (main, "app", "5")]), [5, 5], "each account has its limits");
+        assert_eq!(with(&[(init, "app", "5")]), [5]);
+    }
+
+    #[test]
+    fn a_mounted_file_tells_sizes_and_a_second_use_beside_an_address_in_a_variable() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let with = |text: &str| {
+            let mut orders = deployed("orders", Side::Eks, &[URL]);
+            orders.containers[0].files = vec![Variable {
+                name: "application.yaml".to_owned(),
+                value: Some(text.to_owned()),
+                at: "map.yaml:7".to_owned(),
+            }];
+            let found = seen(&db, &[orders]);
+            (found.contributors.iter().map(|one| (one.pool, one.assumed)).collect::<Vec<_>>(), found.unclear)
+        };
+        let hikari = "spring:\n  datasource:\n    hikari:\n      maximum-pool-size: 3000\n";
+        assert_eq!(with(hikari), (vec![(3000, false)], vec![]));
+        assert!(with(&hikari.replace("3000", "${POOL:10}")).1[0].contains("is not a number"));
+        assert_eq!(with("server:\n  port: 8080\n"), (vec![(10, true)], vec![]));
+        let (pools, unclear) = with("report:\n  url: jdbc:mysql://db.internal/report\n  pool-size: 300\n");
+        assert_eq!(pools.len(), 1);
+        assert!(unclear[0].starts_with("orders (eks): the file application.yaml at map.yaml:7 names db; say with"));
     }
 
     #[test]
@@ -498,9 +400,13 @@ mod tests {
         assert_eq!(of(&db, &hidden, &uses("orders", "db", Some(3))).contributors[0].pool, 3);
         // Another workload's `uses` says nothing about this one.
         assert_eq!(of(&db, &hidden, &uses("billing", "db", None)).unclear.len(), 1);
-        // Whoever names the endpoint counts already.
+        // Whoever names the endpoint may use it twice.
         let named = [deployed("orders", Side::Eks, &[URL, POOL, ("APP_CONFIG", None)])];
-        assert_eq!(seen(&db, &named).unclear, Vec::<String>::new());
+        let found = seen(&db, &named);
+        assert!(found.contributors.len() == 1 && found.unclear[0].contains("APP_CONFIG"), "{found:?}");
+        assert_eq!(of(&db, &named, &uses("orders", "db", None)).unclear, Vec::<String>::new());
+        let password = [deployed("orders", Side::Eks, &[URL, POOL, ("SPRING_DATASOURCE_PASSWORD", None)])];
+        assert_eq!(seen(&db, &password).unclear, Vec::<String>::new());
     }
 
     #[test]
@@ -552,7 +458,6 @@ mod tests {
         for arguments in [
             &["app", "--dsn", "app:pw@tcp(db.internal:3306)/shop"][..],
             &["mysql://app:pw@db.internal/shop"],
-            &["sh", "-c", "DB_HOST=db.internal exec app"],
             &["-host=db.internal"],
         ] {
             let found = seen(&db, &with(arguments));
@@ -572,8 +477,10 @@ mod tests {
             unseen(&seen(&db, &with(&[other])), &["orders (eks)"]);
         }
         // A property counts with a pool.
-        let property = seen(&db, &with(&["--db.url=mysql://db.internal/shop"]));
-        assert!(property.unclear.is_empty() && property.contributors.len() == 1, "{property:?}");
+        for property in ["--db.url=mysql://db.internal/shop", "sh -c 'DB_HOST=db.internal exec app'"] {
+            let property = seen(&db, &with(&[property]));
+            assert!(property.unclear.is_empty() && property.contributors.len() == 1, "{property:?}");
+        }
         let elsewhere = [endpoint("db", "mysql", "db.internal:3307"), endpoint("other", "mysql", "db.internal")];
         assert!(seen(&elsewhere[..1], &with(&["-h", "db.internal"])).unclear[0].contains("names db"));
         unseen(&seen(&elsewhere, &with(&["-h", "db.internal"])), &["orders (eks)"]);
@@ -612,6 +519,22 @@ mod tests {
         let found = seen(&db, &[deployed("orders", Side::Eks, &variables)]);
         let pools: Vec<_> = found.contributors.iter().map(|one| (one.pool, one.assumed)).collect();
         assert_eq!(pools, [(5, false), (10, true), (2, false)]);
+    }
+
+    #[test]
+    fn a_server_that_is_no_endpoint_is_named() {
+        let servers = [endpoint("db", "mysql", "db.internal:3307"), endpoint("other", "mysql", "other.internal")];
+        let strangers = |name, value| {
+            let variables = [(name, Some(value)), ("DB_PASSWORD", Some("secret")), ("NO_PROXY", Some("db"))];
+            seen(&servers, &[deployed("orders", Side::Eks, &variables)]).strangers
+        };
+        assert_eq!(strangers("DB_HOST", "billing-db.internal"), ["DB_HOST at orders.yaml:1 (orders (eks))"]);
+        assert_eq!(strangers("DSN", "jdbc:mysql://billing-db/shop"), ["DSN at orders.yaml:1 (orders (eks))"]);
+        for known in ["db.internal:3307", "db.internal", "other.internal", "$HOST", "", "redis://cache", "postgres://x"]
+        {
+            assert_eq!(strangers("DB_HOST", known), Vec::<String>::new(), "{known}");
+        }
+        assert_eq!(strangers("REDIS_HOST", "cache"), Vec::<String>::new());
     }
 
     #[test]
@@ -670,7 +593,12 @@ mod tests {
         let both = [deployed("orders", Side::Eks, &[]), deployed("billing", Side::Eks, &[])];
         let mut used = uses("orders", "orders-db", Some(5));
         used.extend(uses("billing", "billing-db", Some(7)));
-        used.get_mut("billing").unwrap().push(Use { endpoint: "orders-db".to_owned(), pool: Some(1) });
+        used.get_mut("billing").unwrap().push(Use {
+            endpoint: "orders-db".to_owned(),
+            pool: Some(1),
+            processes: None,
+            account: None,
+        });
         for one in &servers {
             let pools: Vec<u64> = demand(one, &servers, &both, &used).contributors.iter().map(|one| one.pool).collect();
             assert_eq!(pools, [5, 7, 1]);
@@ -735,11 +663,39 @@ mod tests {
     }
 
     #[test]
+    fn a_virtual_host_of_which_no_endpoint_tells_is_unclear() {
+        let root = endpoint("mq", "rabbitmq", "mq.internal");
+        let orders = Endpoint { vhost: Some("orders".to_owned()), ..endpoint("orders-mq", "rabbitmq", "mq.internal") };
+        let found =
+            |endpoints: &[Endpoint], variables| seen(endpoints, &[deployed("orders", Side::Eks, variables)]).unclear;
+        let urls = [("AMQP_URL", Some("amqp://app:x@mq.internal:5672/orders")), ("AMQP_POOL_SIZE", Some("1"))];
+        let parts = [
+            ("SPRING_RABBITMQ_HOST", Some("mq.internal")),
+            ("SPRING_RABBITMQ_VIRTUAL_HOST", Some("orders")),
+            ("SPRING_RABBITMQ_CACHE_CONNECTION_SIZE", Some("1")),
+        ];
+        for variables in [&urls[..], &parts] {
+            let unclear = found(std::slice::from_ref(&root), variables);
+            assert!(unclear[0].starts_with("orders (eks): it opens the virtual host `orders`"), "{unclear:?}");
+            assert_eq!(found(&[root.clone(), orders.clone()], variables), Vec::<String>::new());
+            assert_eq!(found(std::slice::from_ref(&orders), variables), Vec::<String>::new());
+        }
+        let hidden = [parts[0], ("SPRING_RABBITMQ_VIRTUAL_HOST", None), parts[2]];
+        assert!(found(std::slice::from_ref(&root), &hidden)[0].contains("is not written down"));
+        assert_eq!(found(&[root], &[parts[0], parts[2]]), Vec::<String>::new());
+    }
+
+    #[test]
     fn a_number_of_processes_that_cannot_be_read_is_unclear() {
         let db = [endpoint("db", "mysql", "db.internal")];
         let found = seen(&db, &[deployed("orders", Side::Eks, &[URL, POOL, ("WEB_CONCURRENCY", None)])]);
         assert_eq!(found.contributors.len(), 1, "as a lower bound");
         assert!(found.unclear[0].contains("WEB_CONCURRENCY"));
+        let mut told = uses("orders", "db", None);
+        told.get_mut("orders").unwrap()[0].processes = Some(4);
+        let hidden = [deployed("orders", Side::Eks, &[URL, POOL, ("WEB_CONCURRENCY", None)])];
+        let found = of(&db, &hidden, &told);
+        assert_eq!((found.contributors[0].processes, found.unclear.len()), (4, 0));
     }
 
     #[test]
@@ -765,5 +721,18 @@ mod tests {
         );
         assert_eq!(account(&[("REDIS_URL", Some("redis://:pw@cache.internal/0"))]), None);
         assert_eq!(account(&[("REDIS_HOST", Some("cache.internal"))]), None);
+    }
+
+    #[test]
+    fn an_account_in_a_secret_is_noted_unless_the_settings_tell_it() {
+        let db = [endpoint("db", "mysql", "db.internal")];
+        let hidden = [deployed("orders", Side::Eks, &[URL, POOL, ("SPRING_DATASOURCE_USERNAME", None)])];
+        let found = seen(&db, &hidden);
+        assert_eq!(found.hidden_accounts.len(), 1);
+        assert!(found.hidden_accounts[0].starts_with("orders (eks): the account in SPRING_DATASOURCE_USERNAME at"));
+        let mut told = uses("orders", "db", None);
+        told.get_mut("orders").unwrap()[0].account = Some("report".to_owned());
+        let found = of(&db, &hidden, &told);
+        assert_eq!((found.contributors[0].account.as_deref(), found.hidden_accounts.len()), (Some("report"), 0));
     }
 }

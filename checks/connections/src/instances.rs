@@ -33,8 +33,8 @@ pub(crate) enum Controller {
 /// What a CronJob does when its time has come and the last run is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overlap {
-    /// It starts another one.
-    Allow,
+    /// It starts another one, up to so many in all.
+    Allow { runs: u64 },
     /// It waits.
     Forbid,
     /// It ends the last run and starts another one.
@@ -80,8 +80,10 @@ impl Controller {
                 overlapping(nodes, nodes.saturating_add(surge.rounded_up(nodes)), nodes)
             }
             Self::Job { parallelism } | Self::CronJob { parallelism, overlap: Overlap::Forbid } => same(parallelism),
-            Self::CronJob { parallelism, overlap: Overlap::Allow | Overlap::Replace } => {
-                overlapping(parallelism, parallelism, parallelism)
+            Self::CronJob { parallelism, overlap } => {
+                let runs = if let Overlap::Allow { runs } = overlap { runs } else { 1 };
+                let steady = parallelism.saturating_mul(runs);
+                overlapping(steady, steady, parallelism)
             }
             Self::Service { desired, maximum_percent } => {
                 let allowed = Amount::Percent(maximum_percent).rounded_down(desired);
@@ -146,7 +148,8 @@ mod tests {
         let cron = |overlap| numbers(&Controller::CronJob { parallelism: 2, overlap });
         assert_eq!(cron(Overlap::Forbid), [2, 2, 2]);
         assert_eq!(cron(Overlap::Replace), [2, 4, 4]);
-        assert_eq!(cron(Overlap::Allow), [2, 4, 4]);
+        assert_eq!(cron(Overlap::Allow { runs: 1 }), [2, 4, 4]);
+        assert_eq!(cron(Overlap::Allow { runs: 5 }), [10, 12, 12]);
     }
 
     proptest! {

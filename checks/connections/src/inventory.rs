@@ -1,6 +1,6 @@
 //! The inventory, as far as connections are concerned.
 
-use crate::demand::{Container, Deployed};
+use crate::demand::{Container, Deployed, Part};
 use crate::headroom::{Instances, Side};
 use crate::instances::{Amount, Controller, Overlap};
 use crate::services::Services;
@@ -17,7 +17,10 @@ pub(crate) fn deployed(inventory: &Inventory) -> Vec<Deployed> {
         let is_missing = workload.eks.is_none() && !inventory.stays_in_ecs.contains(&workload.name);
         let more = || more(inventory.has_scalable_targets, is_missing);
         let ecs = workload.ecs.as_ref().map(|task| of_ecs(&workload.name, task, more));
-        let eks = workload.eks.as_ref().map(|found| of_eks(&workload.name, found, inventory));
+        let mut eks = workload.eks.as_ref().map(|found| of_eks(&workload.name, found, inventory));
+        if let (Some(eks), Some(Ok(tasks))) = (&mut eks, ecs.as_ref().map(|ecs| &ecs.instances)) {
+            without_pods(eks, *tasks);
+        }
         [ecs, eks]
     });
     sides.flatten().collect()
@@ -36,6 +39,17 @@ fn more(has_scalable_targets: bool, is_missing: bool) -> Option<String> {
          none` if it stays in ECS"
             .to_owned()
     })
+}
+
+/// Whoever takes over from tasks needs pods, whatever there are now.
+fn without_pods(eks: &mut Deployed, tasks: Instances) {
+    if tasks.steady > 0 && eks.instances == Ok(Instances::default()) {
+        eks.instances = Err(format!(
+            "it has no pods at {}, while tasks run in ECS, so it is not known how many will take over; write `replicas` or \
+             an autoscaler into the manifests",
+            eks.at
+        ));
+    }
 }
 
 fn of_ecs(workload: &str, task: &EcsTask, more: impl FnOnce() -> Option<String>) -> Deployed {
@@ -60,18 +74,16 @@ fn of_ecs(workload: &str, task: &EcsTask, more: impl FnOnce() -> Option<String>)
 
 fn of_eks(workload: &str, found: &EksWorkload, inventory: &Inventory) -> Deployed {
     let services = Services { namespace: &found.namespace, names: &inventory.external_names };
-    // Init containers end before the others begin, unless they are sidecars.
-    let sidecars = found.pod.init_containers.iter().filter(|container| container.is_sidecar);
+    let part_of = |one: &cluster::Container| if one.is_sidecar { Part::Sidecar } else { Part::Init };
+    let init = found.pod.init_containers.iter().map(|one| (part_of(one), one));
+    let all = init.chain(found.pod.containers.iter().map(|one| (Part::Main, one)));
     Deployed {
         workload: workload.to_owned(),
         side: Side::Eks,
         instances: instances(found, inventory.nodes),
         more: None,
         at: found.at.clone(),
-        containers: sidecars
-            .chain(&found.pod.containers)
-            .map(|one| container(one, &found.pod.volumes, services))
-            .collect(),
+        containers: all.map(|(part, one)| Container { part, ..container(one, &found.pod.volumes, services) }).collect(),
     }
 }
 
@@ -108,10 +120,10 @@ fn instances(found: &EksWorkload, nodes: Option<u64>) -> Result<Instances, Strin
             Controller::DaemonSet { nodes: nodes.ok_or_else(unknown)?, surge: amount(surge.value) }
         }
         cluster::Controller::Job { parallelism } => Controller::Job { parallelism: parallelism.value },
-        cluster::Controller::CronJob { parallelism, overlap } => Controller::CronJob {
+        cluster::Controller::CronJob { parallelism, overlap, runs } => Controller::CronJob {
             parallelism: parallelism.value,
             overlap: match overlap {
-                cluster::Overlap::Allow => Overlap::Allow,
+                cluster::Overlap::Allow => Overlap::Allow { runs: runs.ok_or_else(|| without_end(found))? },
                 cluster::Overlap::Forbid => Overlap::Forbid,
                 cluster::Overlap::Replace => Overlap::Replace,
             },
@@ -126,6 +138,14 @@ fn instances(found: &EksWorkload, nodes: Option<u64>) -> Result<Instances, Strin
         cluster::Controller::Bare { replicas } => Controller::Job { parallelism: replicas.value.max(max.unwrap_or(0)) },
     };
     Ok(controller.instances())
+}
+
+fn without_end(found: &EksWorkload) -> String {
+    format!(
+        "{} at {} starts a run whether or not the last one has ended, so there is no bound; set `concurrencyPolicy: Forbid` \
+         or `activeDeadlineSeconds` of its jobs",
+        found.kind, found.at
+    )
 }
 
 fn amount(surge: Surge) -> Amount {
@@ -148,6 +168,7 @@ fn container(container: &cluster::Container, volumes: &[Volume], services: Servi
     let files: Vec<&EnvVar> = mounted.flat_map(|volume| &volume.files).collect();
     let unread = container.env.iter().filter_map(|one| unread(one, false));
     Container {
+        part: Part::Main,
         variables: expand(&variables, &arguments).into_iter().map(|one| services.resolved(one)).collect(),
         arguments: arguments.into_iter().map(|one| services.resolved(one)).collect(),
         unread: unread.chain(files.iter().filter_map(|one| self::unread(one, true))).collect(),
@@ -253,6 +274,17 @@ mod tests {
     }
 
     #[test]
+    fn no_pods_beside_tasks_are_a_number_that_is_not_known_yet() {
+        let beside = |tasks: Option<u64>, replicas| {
+            let mut both = eks(deployment(replicas), None, vec![]);
+            both.ecs = tasks.and_then(|tasks| ecs(Some(tasks), None, vec![]).ecs);
+            only(both, None).instances.map(|one| one.steady)
+        };
+        assert!(beside(Some(3), 0).unwrap_err().contains("how many will take over"));
+        assert_eq!([beside(Some(0), 0), beside(None, 0), beside(Some(3), 2)], [Ok(0), Ok(0), Ok(2)]);
+    }
+
+    #[test]
     fn absent_replicas_are_what_the_autoscaler_allows_and_unknown_without_one() {
         let unsaid = || cluster::Controller::Deployment { replicas: None, surge: None, waits_for_termination: false };
         assert_eq!(numbers(eks(unsaid(), Some(8), vec![]), None), Ok([8, 8, 8]));
@@ -268,9 +300,11 @@ mod tests {
 
     #[test]
     fn jobs_and_bare_pods_are_as_many_as_they_say() {
-        let cron = |overlap| cluster::Controller::CronJob { parallelism: sited(2), overlap };
-        assert_eq!(numbers(eks(cron(cluster::Overlap::Forbid), None, vec![]), None), Ok([2, 2, 2]));
-        assert_eq!(numbers(eks(cron(cluster::Overlap::Allow), None, vec![]), None), Ok([2, 4, 4]));
+        let cron = |overlap, runs| cluster::Controller::CronJob { parallelism: sited(2), overlap, runs };
+        assert_eq!(numbers(eks(cron(cluster::Overlap::Forbid, None), None, vec![]), None), Ok([2, 2, 2]));
+        assert_eq!(numbers(eks(cron(cluster::Overlap::Allow, Some(3)), None, vec![]), None), Ok([6, 8, 8]));
+        let unbounded = numbers(eks(cron(cluster::Overlap::Allow, None), None, vec![]), None).unwrap_err();
+        assert!(unbounded.contains("set `concurrencyPolicy: Forbid` or `activeDeadlineSeconds`"), "{unbounded}");
         let job = cluster::Controller::Job { parallelism: sited(5) };
         assert_eq!(numbers(eks(job, None, vec![]), None), Ok([5, 5, 5]));
         let bare = cluster::Controller::Bare { replicas: sited(1) };
@@ -286,13 +320,14 @@ mod tests {
     }
 
     #[test]
-    fn sidecars_count_and_init_containers_that_end_do_not() {
+    fn every_container_of_a_pod_is_there_with_its_part() {
         let mut workload = eks(deployment(1), None, vec![plain("A", "1")]);
         let pod = &mut workload.eks.as_mut().unwrap().pod;
         pod.init_containers = vec![plain("MIGRATE", "1"), plain("PROXY", "1")];
         pod.init_containers[1].is_sidecar = true;
-        let names: Vec<_> = only(workload, None).containers.iter().map(|one| one.variables[0].name.clone()).collect();
-        assert_eq!(names, ["PROXY", "A"]);
+        let found = only(workload, None).containers;
+        let parts: Vec<_> = found.iter().map(|one| (one.variables[0].name.as_str(), one.part)).collect();
+        assert_eq!(parts, [("MIGRATE", Part::Init), ("PROXY", Part::Sidecar), ("A", Part::Main)]);
     }
 
     #[test]
@@ -315,7 +350,9 @@ mod tests {
         let unclear = |workload: Workload, uses: &[(&str, &str)]| {
             let inventory = Inventory { workloads: vec![workload], has_scalable_targets: true, ..Inventory::default() };
             let endpoints = std::slice::from_ref(&endpoint);
-            let one = |endpoint: &str| vec![Use { endpoint: endpoint.to_owned(), pool: None }];
+            let one = |endpoint: &str| {
+                vec![Use { endpoint: endpoint.to_owned(), pool: None, processes: None, account: None }]
+            };
             let uses: BTreeMap<String, Vec<Use>> =
                 uses.iter().map(|(workload, endpoint)| ((*workload).to_owned(), one(endpoint))).collect();
             demand(&endpoint, endpoints, &deployed(&inventory), &uses).unclear

@@ -20,6 +20,7 @@ mod instances;
 mod inventory;
 mod limit_covers_demand;
 mod line;
+mod login;
 mod path_admits;
 mod pools;
 mod processes;
@@ -28,7 +29,9 @@ mod refusal;
 mod server;
 mod services;
 pub mod settings;
+mod share;
 mod tap;
+mod twins;
 mod unseen;
 mod variables;
 

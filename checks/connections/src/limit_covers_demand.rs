@@ -9,8 +9,8 @@
 //! uses, and those of the workloads' own accounts beyond what the workloads can explain. Where the server does not tell
 //! accounts apart, all of them count, unless `others` is declared.
 //!
-//! A workload counts where its configuration names the endpoint, or `uses` says so. Who may use it unseen, because values
-//! of the configuration cannot be read, is no reason to pass; nor is a list of services without their autoscaling, or an
+//! A workload counts where its configuration names the endpoint, or `uses` says so. Who may use it unseen or twice, because
+//! values of the configuration cannot be read, is no reason to pass; nor is a list of services without their autoscaling, or an
 //! autoscaler of a workload that is not in the files. Who is not seen to use it with everything readable is named in the
 //! evidence: what stands inside an image shows nowhere.
 //!
@@ -25,6 +25,7 @@ use crate::headroom::{Contributor, Counted, Limit, Side};
 use crate::line::{Failure, Patience};
 use crate::refusal::{Kind, LimitKind};
 use crate::settings::{Endpoint, Engine, Scenario};
+use crate::twins;
 use preflight_core::{
     CannotTell, Check, Disruption, Entry, Event, Evidence, Finding, Item, Levels, Meta, Permission, Reason, Run, Scope,
 };
@@ -39,14 +40,18 @@ pub(crate) const META: Meta = Meta {
              maximum of their autoscalers, the connections of other clients and a reserve. Who is not seen to use it \
              is named in the evidence.",
     fails_when: "A limit is smaller than that sum, or the server is full right now.",
-    unknown_when: "No limit is known; no workload is seen to use the endpoint, or only one side of a workload; a \
-                   workload that is not seen to use it has configuration that cannot be read (Secrets, ConfigMaps and \
-                   environment files that are not in the files, mounted ones too), and no `uses`; an argument that is \
-                   no property names it, and no `uses`; an autoscaler scales a workload that is not in the files, or \
+    unknown_when: "No limit is known; no workload is seen to use the endpoint, or only one side of a workload; nothing of ECS was read, \
+                   and no `withoutEcs`; a \
+                   workload has configuration that cannot be read (Secrets, ConfigMaps and environment files that are \
+                   not in the files, mounted ones too), and no `uses`; a mounted file or an argument that is no \
+                   property names it, and no `uses`; nobody bounds the processes or the runs of a workload; an autoscaler scales a workload that is not in the files, or \
                    is of a kind that this tool does not know; the scalable targets of ECS were not read; a pool has \
-                   no bound or stands in a secret; the account of an application of MySQL is not known; nobody tells the size \
+                   no bound or stands in a secret; the account of an application of MySQL is not known, or stands in a \
+                   secret while an account has limits of its own; a workload opens a virtual host of RabbitMQ that no \
+                   endpoint has; nobody tells the size \
                    of a pool, and one ten times the usual size would not fit; the number of instances is not known; \
-                   nobody tells what other clients hold; the observer is refused, may not read every limit, or the \
+                   nobody tells what other clients hold; another endpoint leads to the same server \
+                   under another name; `observer.address` leads to another server; the observer is refused, may not read every limit, or the \
                    server cannot be reached.",
     fix: "Raise the limit, or make pools smaller; the finding says to which number. The reserve is the larger of 10 and \
           5 % of the limit unless `reserve` says otherwise. Where it cannot tell: add what is missing to the files, or \
@@ -75,6 +80,8 @@ pub(crate) struct LimitCoversDemand {
     endpoint: Endpoint,
     demand: Demand,
     scenario: Scenario,
+    /// Other endpoints of the engine, which may be this server.
+    candidates: Vec<Endpoint>,
 }
 
 pub(crate) const ENTRY: Entry<Env> = Entry { meta: &META, items };
@@ -90,7 +97,19 @@ fn of_endpoint(env: &Env, endpoint: &Endpoint, deployed: &[Deployed]) -> LimitCo
     let mut demand = crate::demand::demand(endpoint, &env.endpoints, deployed, &env.uses);
     // Whoever is not in the files may use any endpoint.
     demand.unclear.extend(env.inventory.strays.iter().cloned());
-    LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario: env.settings.scenario }
+    demand.unclear.extend(without_ecs(env).filter(|_| !demand.contributors.is_empty()));
+    let candidates = twins::candidates(endpoint, &env.endpoints);
+    LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario: env.settings.scenario, candidates }
+}
+
+/// Half of a migration is missing where nothing of ECS was read.
+fn without_ecs(env: &Env) -> Option<String> {
+    let is_read = env.inventory.workloads.iter().any(|workload| workload.ecs.is_some());
+    (!is_read && !env.settings.without_ecs).then(|| {
+        "nothing of ECS was read, where workloads may connect as well; give its task definitions and services with `ecs`, or \
+         say `withoutEcs: true` under `connections` if nothing runs there"
+            .to_owned()
+    })
 }
 
 /// What is touched: nothing where the settings alone tell the limit.
@@ -109,7 +128,8 @@ impl Check for LimitCoversDemand {
             let (run_id, patience, accounts) = (scope.run_id(), Patience::default(), self.accounts());
             let target = Target { endpoint: &self.endpoint, run_id, patience, accounts: &accounts };
             let reading = adapter(self.endpoint.engine).read(target).await;
-            let Assessment { findings, measurement } = self.assess(reading);
+            let twins = twins::twins(&self.endpoint, &self.candidates, patience.dial).await;
+            let Assessment { findings, measurement } = self.assess(reading, &twins);
             if let Some(value) = measurement {
                 scope.emit(Event::Measurement { area: "connections", name: self.endpoint.name.clone(), value });
             }
@@ -125,7 +145,7 @@ struct Assessment {
 }
 
 impl LimitCoversDemand {
-    fn assess(&self, reading: Result<Reading, Failure>) -> Assessment {
+    fn assess(&self, reading: Result<Reading, Failure>, twins: &[String]) -> Assessment {
         let nothing = |findings| Assessment { findings, measurement: None };
         let mut reading = match reading {
             Ok(reading) => reading,
@@ -148,18 +168,23 @@ impl LimitCoversDemand {
         let comparisons: Vec<Comparison<'_>> =
             reading.limits.iter().map(|limit| self.compare(limit, contributors)).collect();
         let measurement = Some(comparisons.iter().map(Comparison::measurement).collect());
-        Assessment { findings: self.findings(comparisons, &reading), measurement }
+        Assessment { findings: self.findings(comparisons, &reading, twins), measurement }
     }
 
-    fn findings(&self, mut comparisons: Vec<Comparison<'_>>, reading: &Reading) -> Result<Vec<Finding>, CannotTell> {
+    fn findings(
+        &self,
+        mut comparisons: Vec<Comparison<'_>>,
+        reading: &Reading,
+        twins: &[String],
+    ) -> Result<Vec<Finding>, CannotTell> {
         // What binds comes first: the limit with the least to spare.
         comparisons.sort_by_key(|comparison| {
             let headroom = comparison.headroom();
             i128::from(headroom.limit) - i128::from(headroom.needed())
         });
-        let mut unclear = self.demand.unclear.clone();
+        let mut unclear = [&self.demand.unclear, twins].concat();
         unclear.extend(self.guesses(&reading.limits));
-        unclear.extend(self.nameless());
+        unclear.extend(self.nameless(reading));
         unclear.extend(comparisons.iter().filter(|comparison| comparison.others().is_none()).map(|comparison| {
             format!("nobody tells what other clients hold of {}; declare it with `others`", comparison.limit.name)
         }));
@@ -175,7 +200,8 @@ impl LimitCoversDemand {
         }
         if let Some(first) = findings.first_mut() {
             let unclear = (!unclear.is_empty()).then(|| named(&unclear, "; "));
-            let demand = unclear.into_iter().chain(self.unseen()).chain(self.unused_side());
+            let demand = unclear.into_iter().chain(self.unseen()).chain(self.strangers());
+            let demand = demand.chain(self.unused_side());
             for note in reading.notes.iter().chain(&self.demand.notes).cloned().chain(demand) {
                 first.evidence.push(Evidence::new("note", self.endpoint.name.as_str(), note));
             }
@@ -204,21 +230,39 @@ impl LimitCoversDemand {
             .collect()
     }
 
-    /// MySQL limits accounts, and whose account nobody tells may be limited too.
-    fn nameless(&self) -> Option<String> {
-        let nameless = self.demand.contributors.iter().find(|known| known.account.is_none())?;
-        (self.endpoint.engine == Engine::MySql && self.endpoint.username.is_none()).then(|| {
-            format!(
-                "{} ({}): its account is not known, and so are the limits of that; set `username` of {}",
-                nameless.workload, nameless.side, self.endpoint.name
-            )
-        })
+    /// MySQL limits accounts, and whose account nobody tells may be limited too. One that is written elsewhere may be any
+    /// of the server's.
+    fn nameless(&self, reading: &Reading) -> Vec<String> {
+        let nameless = self.demand.contributors.iter().find(|known| known.account.is_none());
+        if let Some(Contributor { workload, side, .. }) = nameless
+            && (self.endpoint.engine, &self.endpoint.username) == (Engine::MySql, &None)
+        {
+            let name = &self.endpoint.name;
+            return vec![format!(
+                "{workload} ({side}): its account is not known, and so are the limits of that; set `username` of {name}"
+            )];
+        }
+        let Some(why) = &reading.limits_elsewhere else { return vec![] };
+        let hidden = self.demand.hidden_accounts.iter();
+        hidden.map(|hidden| format!("{hidden}, and {why}; give the `account` with `uses`")).collect()
     }
 
     /// Whom a reader should look at before trusting a pass.
     fn unseen(&self) -> Option<String> {
         let unseen = &self.demand.unseen;
         (!unseen.is_empty()).then(|| format!("not seen to use it, and not counted: {}", named(unseen, ", ")))
+    }
+
+    /// What is checked by nobody.
+    fn strangers(&self) -> Option<String> {
+        let strangers = &self.demand.strangers;
+        (!strangers.is_empty()).then(|| {
+            format!(
+                "another {} server that is no endpoint, and is not checked: {}",
+                self.endpoint.engine,
+                named(strangers, ", ")
+            )
+        })
     }
 
     /// What a reader should know who expects every workload twice.
@@ -314,7 +358,8 @@ mod tests {
     fn check(endpoint: serde_json::Value, demand: Demand) -> LimitCoversDemand {
         let mut value = serde_json::json!({ "name": "db", "engine": "mysql", "address": "db", "username": "app" });
         value.as_object_mut().unwrap().extend(endpoint.as_object().unwrap().clone());
-        LimitCoversDemand { endpoint: serde_json::from_value(value).unwrap(), demand, scenario: Scenario::Rollout }
+        let (endpoint, scenario) = (serde_json::from_value(value).unwrap(), Scenario::Rollout);
+        LimitCoversDemand { endpoint, demand, scenario, candidates: vec![] }
     }
 
     /// Needs 4 × 10 + 4 × 5 = 60 in a rollout.
@@ -341,7 +386,7 @@ mod tests {
     }
 
     fn assess(check: &LimitCoversDemand, reading: Result<Reading, Failure>) -> Result<Vec<Finding>, CannotTell> {
-        check.assess(reading).findings
+        check.assess(reading, &[]).findings
     }
 
     fn plain() -> serde_json::Value {
@@ -447,6 +492,25 @@ mod tests {
     }
 
     #[test]
+    fn an_account_that_is_written_elsewhere_may_be_one_with_limits_of_its_own() {
+        let hidden_accounts = vec!["orders (eks): the account in DB_USER at a.yaml:7 is not written down".to_owned()];
+        let check = check(plain(), Demand { hidden_accounts, ..demand() });
+        let read = |limits_elsewhere| {
+            assess(&check, Ok(Reading { limits_elsewhere, limits: vec![limit(500)], ..Reading::default() }))
+        };
+        assert!(read(None).unwrap()[0].met);
+        let found = read(Some("`report` has limits of its own".to_owned())).unwrap_err();
+        assert!(
+            found.detail.starts_with(
+                "orders (eks): the account in DB_USER at a.yaml:7 is not written down, and `report` has limits of its own; \
+                 give the `account` with `uses`"
+            ),
+            "{}",
+            found.detail
+        );
+    }
+
+    #[test]
     fn a_side_that_does_not_use_the_endpoint_is_mentioned() {
         let mut alone = demand();
         alone.contributors.truncate(1);
@@ -458,12 +522,59 @@ mod tests {
     fn who_is_not_seen_to_use_the_endpoint_is_named_in_a_pass() {
         let unseen = (0..25).map(|index| format!("job-{index} (eks)")).collect();
         let notes = vec!["mail (eks): `uses` says that it is not used".to_owned()];
-        let quiet = Demand { unseen, notes, ..demand() };
-        let finding = assess(&check(plain(), quiet), read(vec![limit(500)])).unwrap().remove(0);
+        let strangers = vec!["DB_HOST at a.yaml:7 (orders (eks))".to_owned()];
+        let quiet = Demand { unseen, notes, strangers, ..demand() };
+        let mut finding = assess(&check(plain(), quiet), read(vec![limit(500)])).unwrap().remove(0);
         assert!(finding.met);
+        assert_eq!(
+            finding.evidence.pop().unwrap().detail,
+            "another mysql server that is no endpoint, and is not checked: DB_HOST at a.yaml:7 (orders (eks))"
+        );
         let notes: Vec<&str> = finding.evidence.iter().rev().take(2).map(|one| one.detail.as_str()).collect();
         assert!(notes[0].starts_with("not seen to use it, and not counted: job-0 (eks), job-1 (eks), "), "{notes:?}");
         assert!(notes[0].ends_with("job-19 (eks) and 5 more") && notes[1].starts_with("mail (eks)"), "{notes:?}");
+    }
+
+    #[test]
+    fn eks_alone_is_half_of_the_demand_unless_the_settings_say_that_it_is_all() {
+        let used = vec![crate::settings::Use { endpoint: "db".into(), pool: Some(5), processes: None, account: None }];
+        let unclear = |has_ecs: bool, without_ecs| {
+            let eks = preflight_cluster::EksWorkload {
+                namespace: "shop".into(),
+                kind: "Deployment".into(),
+                name: "orders".into(),
+                at: "a.yaml:1".into(),
+                controller: preflight_cluster::Controller::Job {
+                    parallelism: preflight_cluster::Sited { value: 2, at: String::new() },
+                },
+                autoscaler: None,
+                selector: None,
+                pod: preflight_cluster::Pod { containers: vec![Default::default()], ..Default::default() },
+            };
+            let sited = |value| preflight_cluster::Sited { value, at: String::new() };
+            let ecs = preflight_cluster::EcsTask {
+                service: "mail".into(),
+                at: "s.json:1".into(),
+                desired: Some(sited(1)),
+                autoscaled_max: None,
+                maximum_percent: sited(200),
+                task_definition: None,
+                task_role_arn: None,
+                containers: vec![Default::default()],
+            };
+            let eks = preflight_cluster::Workload { name: "orders".into(), ecs: None, eks: Some(eks) };
+            let mail = preflight_cluster::Workload { name: "mail".into(), ecs: Some(ecs), eks: None };
+            let workloads = [Some(eks), has_ecs.then_some(mail)].into_iter().flatten().collect();
+            let env = Env {
+                inventory: std::sync::Arc::new(preflight_cluster::Inventory { workloads, ..Default::default() }),
+                endpoints: vec![check(plain(), demand()).endpoint],
+                settings: crate::settings::Settings { without_ecs, ..Default::default() },
+                uses: BTreeMap::from([("orders".to_owned(), used.clone())]),
+            };
+            of_endpoint(&env, &env.endpoints[0], &env.deployed()).demand.unclear
+        };
+        assert!(unclear(false, false)[0].starts_with("nothing of ECS was read"));
+        assert_eq!([unclear(false, true), unclear(true, false)], [Vec::<String>::new(), vec![]]);
     }
 
     #[test]

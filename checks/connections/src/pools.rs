@@ -180,11 +180,10 @@ pub(crate) fn data_sources(references: Vec<Reference<'_>>) -> Vec<Reference<'_>>
 pub(crate) fn pool_of(engine: Engine, reference: &Reference<'_>, variables: &[Variable], others: &[String]) -> Pool {
     let value = reference.variable.value.as_deref().unwrap_or_default();
     let of_url = |size: String| pool_from(&size, &reference.variable.name, &reference.variable.at);
-    if let Some(largest) = parameters(value).map(of_url).max_by_key(Pool::rank) {
-        return largest;
-    }
+    let of_url = parameters(value).map(of_url).max_by_key(Pool::rank);
     if is_migration(&reference.source) {
-        return Pool::Size { size: 1, at: format!("one connection for the migration of {}", reference.variable.at) };
+        let one = Pool::Size { size: 1, at: format!("one connection for the migration of {}", reference.variable.at) };
+        return of_url.unwrap_or(one);
     }
     let mut best: Option<(u8, Pool, bool)> = None;
     for variable in variables {
@@ -202,16 +201,23 @@ pub(crate) fn pool_of(engine: Engine, reference: &Reference<'_>, variables: &[Va
             best = Some((tier, pool, is_doubtful));
         }
     }
+    // Whoever reads a setting may not read the URL, and the other way round.
+    let is_smaller_in_url = |pool: &Pool| of_url.as_ref().is_none_or(|of_url| pool.rank() > of_url.rank());
     let default = by_default(engine, value, variables);
-    match best {
+    match best.filter(|(_, pool, _)| is_smaller_in_url(pool)) {
         Some((_, pool, is_doubtful)) if !is_doubtful || pool.rank() >= default.rank() => pool,
-        _ => default,
+        _ => of_url.unwrap_or(default),
     }
 }
 
 /// Whether a variable of this name holds the size of a pool of such a server.
 pub(crate) fn is_size_for(engine: Engine, name: &str) -> bool {
     key_of(engine, name).is_some()
+}
+
+/// The same for a server of any kind.
+pub(crate) fn is_size(name: &str) -> bool {
+    KEYS.iter().any(|key| is_size_for(key.engine, name))
 }
 
 fn key_of(engine: Engine, name: &str) -> Option<(String, &'static Key)> {
@@ -223,10 +229,10 @@ fn key_of(engine: Engine, name: &str) -> Option<(String, &'static Key)> {
 }
 
 /// The tier of names that say the same: `DB` and `DATABASE`, `ORDERS_DB` and `ORDERS_DATASOURCE`.
-const SAME_NAME: u8 = 2;
+pub(crate) const SAME_NAME: u8 = 2;
 
 /// How well the name of a setting fits a data source; the larger the better.
-fn closeness(setting: &str, source: &str) -> (u8, usize) {
+pub(crate) fn closeness(setting: &str, source: &str) -> (u8, usize) {
     let (short, other) = (stem(setting), stem(source));
     if setting == source {
         (SAME_NAME + 1, 0)
@@ -402,9 +408,15 @@ mod tests {
     }
 
     #[test]
-    fn a_size_in_the_url_comes_first() {
+    fn of_a_size_in_the_url_and_one_in_a_setting_the_larger_one_is_taken() {
         let prisma = ("DATABASE_URL", "mysql://app@db/shop?connection_limit=5&pool_timeout=2");
-        assert_eq!(size(Engine::MySql, prisma, &[("DB_POOL", "9")]), Some(5));
+        for (setting, expected) in [(("DB_POOL", "9"), 9), (("DB_POOL", "3"), 5), (("REPORTS_DB_POOL", "6"), 5)] {
+            assert_eq!(size(Engine::MySql, prisma, &[setting]), Some(expected), "{setting:?}");
+        }
+        let hikari = [("SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE", "200")];
+        assert_eq!(size(Engine::MySql, (JDBC.0, "jdbc:mysql://db/shop?maxPoolSize=1"), &hikari), Some(200));
+        assert!(matches!(pool(Engine::MySql, prisma, &[("DB_POOL", "many")], &[]), Pool::Unreadable { .. }));
+        assert_eq!(size(Engine::MySql, ("SPRING_FLYWAY_URL", "jdbc:mysql://db/shop?maxPoolSize=3"), &hikari), Some(3));
     }
 
     #[test]

@@ -3,7 +3,22 @@
 use crate::variables::Variable;
 
 /// Variables that servers themselves read.
-const VARIABLES: &[&str] = &["WEB_CONCURRENCY", "UVICORN_WORKERS", "UWSGI_PROCESSES", "UWSGI_WORKERS"];
+const VARIABLES: &[&str] = &[
+    "WEB_CONCURRENCY",
+    "UVICORN_WORKERS",
+    "UWSGI_PROCESSES",
+    "UWSGI_WORKERS",
+    "GUNICORN_WORKERS",
+    "PUMA_WORKERS",
+    "UNICORN_WORKERS",
+    "PM2_INSTANCES",
+    "CELERY_CONCURRENCY",
+    "CELERYD_CONCURRENCY",
+    "PASSENGER_MAX_POOL_SIZE",
+    "PHP_FPM_PM_MAX_CHILDREN",
+    "PHP_FPM_MAX_CHILDREN",
+    "PM_MAX_CHILDREN",
+];
 
 /// Flags that mean processes whatever the program is, and those that do so for a program alone.
 const FLAGS: &[&str] = &["--workers", "--processes"];
@@ -13,7 +28,20 @@ const FLAGS_OF: &[(&str, &[&str])] = &[
     ("uwsgi", &["-p"]),
     ("celery", &["-c", "--concurrency"]),
     ("pm2", &["-i", "--instances"]),
+    ("passenger", &["--max-pool-size"]),
 ];
+
+/// Programs that may be told the number in a file, and how the file shows on their command line.
+const FILES_OF: &[(&str, &[&str])] = &[
+    ("gunicorn", &["-c", "--config"]),
+    ("puma", &["-C", "--config"]),
+    ("unicorn", &["-c", "--config-file"]),
+    ("uwsgi", &["--ini", "--yaml", "--xml", "--json", ".ini", ".yaml", ".xml", ".json"]),
+    ("pm2", &[".config.js", ".config.cjs", ".json", ".yaml", ".yml"]),
+];
+
+/// A program whose number stands in a file wherever it is not in a variable.
+const PHP_FPM: &str = "php-fpm";
 
 /// Processes in one container; or why that cannot be told. What the command line says goes before the environment; all of
 /// its numbers count, because it may start several programs.
@@ -44,13 +72,46 @@ pub(crate) fn processes(variables: &[Variable], arguments: &[Variable]) -> Resul
     if let Some(flags) = of_flags.clone().filter(|_| is_alone) {
         return flags;
     }
-    let known = VARIABLES.iter().filter_map(|name| named(name)).map(|known| {
+    let known = variables.iter().filter(|known| VARIABLES.contains(&known.name.as_str())).map(|known| {
         let value = known.value.as_deref().and_then(|value| number(value, variables));
         value.ok_or_else(|| format!("{} at {} is not a number that is written down", known.name, known.at))
     });
     let of_environment = known.reduce(|one, two| Ok(one?.max(two?)));
+    if let Some(why) = file_with_the_number(&command_line, of_gunicorn.is_some(), of_environment.is_some()) {
+        return Err(why);
+    }
     // What runs beside the program with the flag may read the environment.
     of_flags.into_iter().chain(of_environment).reduce(|one, two| Ok(one?.saturating_add(two?))).unwrap_or(Ok(1))
+}
+
+/// Where the number stands if it is in a file. A file of a program goes before the environment.
+fn file_with_the_number(words: &[&str], has_gunicorn: bool, has_variable: bool) -> Option<String> {
+    let is_program = |word: &str, program: &str| {
+        let name = word.trim_matches(['"', '\'', ';', '&', '(', ')']).rsplit('/').next().unwrap_or_default();
+        name.strip_prefix(program)
+            .is_some_and(|rest| !rest.contains('.') || rest.starts_with(|first: char| first.is_ascii_digit()))
+    };
+    for (program, signs) in FILES_OF {
+        let place = words.iter().position(|word| is_program(word, program));
+        let place = place.map(|place| place + 1).or((has_gunicorn && *program == "gunicorn").then_some(0));
+        let is_file = |word: &&&str| {
+            let word = word.trim_matches(['"', '\'', ';']);
+            signs.iter().any(|sign| {
+                if sign.starts_with('.') {
+                    word.ends_with(sign)
+                } else {
+                    word == *sign || word.strip_prefix(sign).is_some_and(|rest| rest.starts_with('='))
+                }
+            })
+        };
+        let ends = |word: &&str| word.ends_with(['&', ';', '|']);
+        let own = place.and_then(|place| words.get(place..)?.split_inclusive(ends).next());
+        if own.into_iter().flatten().any(|word| is_file(&word)) {
+            return Some(format!("{program} is given a file that may tell its workers"));
+        }
+    }
+    let is_php = !has_variable && words.iter().any(|word| is_program(word, PHP_FPM));
+    is_php.then(|| format!("the file of {PHP_FPM} tells its children (`pm.max_children`)"))
 }
 
 /// What stands after one of the flags: `--workers 4`, `--workers=4`, `-w 4`, `-w4`.
@@ -128,6 +189,46 @@ mod tests {
         ] {
             assert_eq!(command(text), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn the_variables_of_servers_are_known() {
+        for name in [
+            "GUNICORN_WORKERS",
+            "PUMA_WORKERS",
+            "UNICORN_WORKERS",
+            "PM2_INSTANCES",
+            "CELERY_CONCURRENCY",
+            "PASSENGER_MAX_POOL_SIZE",
+        ] {
+            assert_eq!(environment(name, "40"), Some(40), "{name}");
+        }
+        let twice = [variable("WEB_CONCURRENCY", Some("2")), variable("WEB_CONCURRENCY", Some("9"))];
+        assert_eq!(processes(&twice, &[]), Ok(9), "a shell may assign it once more");
+    }
+
+    #[test]
+    fn a_file_that_may_tell_the_number_is_not_one() {
+        for text in [
+            "gunicorn -c gunicorn.conf.py app:app",
+            "sh -c 'exec /usr/bin/gunicorn --config=python:conf app:app'",
+            "bundle exec puma -C config/puma.rb",
+            "unicorn -c config/unicorn.rb",
+            "uwsgi --ini app.ini",
+            "uwsgi /etc/app.ini",
+            "pm2-runtime ecosystem.config.js",
+            "php-fpm",
+            "/usr/sbin/php-fpm8.2 -F",
+        ] {
+            assert_eq!(command(text), None, "{text}");
+        }
+        assert_eq!(environment("GUNICORN_CMD_ARGS", "-c gunicorn.conf.py"), None);
+        assert_eq!(command("gunicorn -c gunicorn.conf.py -w 3 app:app"), Some(3), "a flag goes before a file");
+        for text in ["celery worker --config=x", "java -c puma", "pm2 start app.js", "celery -A puma.app -C x"] {
+            assert_eq!(command(text), Some(1), "{text}");
+        }
+        let children = [variable("PHP_FPM_PM_MAX_CHILDREN", Some("12"))];
+        assert_eq!(processes(&children, &[variable("", Some("php-fpm -F"))]), Ok(12));
     }
 
     #[test]

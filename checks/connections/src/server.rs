@@ -2,6 +2,7 @@
 
 use crate::address::{Names, is_by_scheme};
 use crate::demand::Container;
+use crate::login;
 use crate::pools;
 use crate::settings::{Endpoint, Engine};
 use crate::unseen::{self, is_of_another_engine};
@@ -15,6 +16,8 @@ pub(crate) struct Server<'a> {
     pub endpoint: &'a Endpoint,
     /// The names of every endpoint that is this server.
     pub same: Vec<&'a str>,
+    /// RabbitMQ: the virtual hosts of these.
+    pub virtual_hosts: Vec<&'a str>,
     /// The spellings of all of these.
     pub names: Vec<Names>,
     /// Those of other servers of the engine.
@@ -32,6 +35,7 @@ impl<'a> Server<'a> {
         Self {
             endpoint,
             same: same.iter().map(|one| one.name.as_str()).collect(),
+            virtual_hosts: same.iter().map(|one| one.vhost.as_deref().unwrap_or(login::ROOT)).collect(),
             names: same.into_iter().map(Names::of).collect(),
             rivals: others.into_iter().map(Names::of).collect(),
             all: endpoints.iter().map(|one| (one.engine, Names::of(one))).collect(),
@@ -58,6 +62,20 @@ impl<'a> Server<'a> {
 
     pub(crate) fn is_rival(&self, variable: &Variable, variables: &[Variable]) -> bool {
         self.rivals.iter().any(|rival| self.mentions(self.endpoint.engine, rival, variable, variables))
+    }
+
+    /// Whether a variable names a server of the kind of this one that is no endpoint.
+    pub(crate) fn is_stranger(&self, variable: &Variable, variables: &[Variable]) -> bool {
+        let engine = self.endpoint.engine;
+        let Some(value) = variable.value.as_deref().filter(|value| !value.is_empty() && !value.contains('$')) else {
+            return false;
+        };
+        let is_address = is_by_scheme(engine, value).unwrap_or_else(|| {
+            let has_another_scheme = value.contains("://") && engine != Engine::ActiveMq;
+            !has_another_scheme && unseen::is_address_for(engine, &variable.name)
+        });
+        let is_known = |(_, names): &(Engine, Names)| names.have_a_host_in(value);
+        is_address && !self.all.iter().any(is_known) && !self.is_named_by(variable, variables)
     }
 
     pub(crate) fn has_rival_in(&self, container: &Container) -> bool {
@@ -114,7 +132,7 @@ pub(crate) fn port_beside(variable: &Variable, variables: &[Variable]) -> Option
 }
 
 /// The value of another variable of the same data source.
-pub(crate) fn sibling<'a>(source: &str, ends: &[&str], variables: &'a [Variable]) -> Option<&'a str> {
+fn sibling<'a>(source: &str, ends: &[&str], variables: &'a [Variable]) -> Option<&'a str> {
     let is_sibling = |variable: &&Variable| {
         let name = normalised(&variable.name);
         name.strip_prefix(source).is_some_and(|end| ends.contains(&end))

@@ -221,6 +221,9 @@ pub struct Settings {
     /// a cluster has lost its largest node).
     #[serde(default)]
     pub scenario: Scenario,
+    /// That nothing runs in ECS, not yet or not any more. Otherwise a run that reads nothing of ECS cannot tell.
+    #[serde(default)]
+    pub without_ecs: bool,
 }
 
 /// A situation for which demand is computed.
@@ -266,6 +269,12 @@ pub struct Use {
     /// The most connections that one process of the workload opens to it.
     #[serde(default)]
     pub pool: Option<u64>,
+    /// The most processes with a pool of their own in one pod or task, where its configuration does not tell.
+    #[serde(default)]
+    pub processes: Option<u64>,
+    /// The account with which it logs in, where that is not written in its configuration.
+    #[serde(default)]
+    pub account: Option<String>,
 }
 
 #[cfg(test)]

@@ -60,15 +60,22 @@ const LOCAL: &[&str] = &["classpath", "file:", "configtree:", "env:", "/", "./"]
 pub(crate) const FIX: &str = "add it to the files (of a Secret, the names of its keys are enough), or say with `uses` all \
                               that the workload connects to (`uses: []`: to no endpoint)";
 
-/// Why a workload of which nothing is seen may use an endpoint of this engine all the same, if it may: the words before
-/// the endpoint's name. `names_any` tells whether it names another endpoint.
-pub(crate) fn suspicion(engine: Engine, workload: &Deployed, names_any: impl Fn() -> bool) -> Option<String> {
+/// Why a workload may use an endpoint of this engine beyond what is seen, if it may: the words before the endpoint's name.
+/// `is_named` tells whether it names this endpoint, `names_any` whether it names another.
+pub(crate) fn suspicion(
+    engine: Engine,
+    workload: &Deployed,
+    is_named: bool,
+    names_any: impl Fn() -> bool,
+) -> Option<String> {
     let variables = || workload.containers.iter().flat_map(|container| &container.variables);
     let has_address = || {
-        variables().any(|known| {
+        let is_address = |known: &Variable| {
             known.value.as_ref().is_some_and(|value| !value.is_empty()) && is_address_of_its_kind(engine, &known.name)
-        })
+        };
+        is_named || variables().any(is_address)
     };
+    let names_any = || is_named || names_any();
     let mut unread = workload.containers.iter().flat_map(|container| &container.unread);
     if let Some(one) = unread.find(|one| may_hold_an_address(engine, &one.name, has_address, &names_any)) {
         let Unread { name, is_file, why, at } = one;
@@ -140,7 +147,7 @@ pub(crate) fn is_of_another_engine(engine: Engine, name: &str) -> bool {
 }
 
 /// Whether a variable of this normalised name could be about such a server.
-fn may_be_for(engine: Engine, name: &str) -> bool {
+pub(crate) fn may_be_for(engine: Engine, name: &str) -> bool {
     let words: &[&str] = match engine {
         Engine::MySql if OTHER_DATABASES.iter().any(|other| name.contains(other)) => &[],
         Engine::MySql => &["datasource", "database", "mysql", "mariadb", "aurora", "jdbc", "db"],
@@ -182,13 +189,13 @@ mod tests {
     }
 
     fn suspects(engine: Engine, variables: &[(&str, Option<&str>)], names_any: bool) -> bool {
-        suspicion(engine, &workload(variables, &[]), || names_any).is_some()
+        suspicion(engine, &workload(variables, &[]), false, || names_any).is_some()
     }
 
     #[test]
     fn what_cannot_be_read_may_hold_an_address_and_says_where_it_stands() {
         let said = |variables: &[(&str, Option<&str>)], files: &[&str]| {
-            suspicion(Engine::MySql, &workload(variables, files), || true)
+            suspicion(Engine::MySql, &workload(variables, files), false, || true)
         };
         assert_eq!(said(&[("A", Some("1"))], &[]), None);
         let why = "(key k of Secret s) and may hold the address of";
@@ -223,9 +230,19 @@ mod tests {
     }
 
     #[test]
+    fn whoever_names_the_endpoint_may_hide_more_of_it_but_not_in_a_password() {
+        let named = |variables: &[(&str, Option<&str>)], files: &[&str]| {
+            suspicion(Engine::MySql, &workload(variables, files), true, || false).is_some()
+        };
+        assert!(named(&[("*", None)], &[]) && named(&[("APP_CONFIG", None)], &[]) && named(&[], &["application.yaml"]));
+        assert!(!named(&[("DB_PASSWORD", None), ("APP_TOKEN", None), ("REDIS_URL", None)], &["tls.crt"]));
+        assert!(!named(&[("DB_POOL_SIZE", Some("5"))], &[]));
+    }
+
+    #[test]
     fn the_size_of_a_pool_without_a_server_is_one_of_a_server_in_the_image() {
         let pool = ("SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE", Some("20"));
-        let said = suspicion(Engine::MySql, &workload(&[pool], &[]), || true).unwrap();
+        let said = suspicion(Engine::MySql, &workload(&[pool], &[]), false, || true).unwrap();
         assert!(said.ends_with("is the size of a pool whose server is written nowhere and may be"), "{said}");
         assert!(!suspects(Engine::Redis, &[pool], true));
         for server in ["SPRING_DATASOURCE_URL", "POSTGRES_HOST"] {

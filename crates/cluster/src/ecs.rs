@@ -1,8 +1,9 @@
 //! The ECS side, from what the AWS CLI prints: `ecs describe-services`, `ecs describe-task-definition` and
 //! `application-autoscaling describe-scalable-targets`, or from task definitions as they are registered.
 
+mod container;
+
 use crate::cursor::Cursor;
-use crate::inventory::push_variable;
 use crate::node::Node;
 use crate::{Container, EcsTask, EnvVar, InventoryError, Sited, Value};
 
@@ -132,7 +133,7 @@ impl Tasks {
     }
 
     fn add_definition(&mut self, cursor: &Cursor<'_>) -> Result<(), InventoryError> {
-        let read = |container: &Cursor<'_>| self::container(container);
+        let read = |one: &Cursor<'_>| container::read(one);
         let definition = Definition {
             family: cursor.needed("family")?,
             revision: cursor.get("revision").map(|revision| revision.count()).transpose()?,
@@ -274,11 +275,20 @@ impl Tasks {
             self.targets.iter().filter(|target| target.is_of(&service.cluster, &service.name)).collect();
         targets.sort_by_key(|target| target.max.value);
         let named = service.definition.map(|named| Sited { value: last(&named.value).to_owned(), at: named.at });
+        let wanted = named.as_ref().map(|named| named.value.clone());
         let named = match (named, definition) {
             (Some(named), Some(definition)) => Some(Sited { value: definition.name(), at: named.at }),
             (named, _) => named,
         };
         let family = named.as_ref().map(|named| named.value.split(':').next().unwrap_or_default().to_owned());
+        let mut containers = definition.map(|definition| definition.containers.clone()).unwrap_or_default();
+        if let (Some(wanted), Some(named)) = (wanted.filter(|wanted| is_another(wanted, definition)), &named) {
+            let value = Value::Unresolved(format!("task definition {wanted} is not in the files"));
+            containers.iter_mut().for_each(|container| {
+                let any = EnvVar { name: EnvVar::ANY.to_owned(), value: value.clone(), at: named.at.clone() };
+                container.env.insert(0, any);
+            });
+        }
         let task = EcsTask {
             service: service.name,
             at: service.at,
@@ -287,10 +297,15 @@ impl Tasks {
             maximum_percent: service.maximum_percent,
             task_definition: named,
             task_role_arn: definition.and_then(|definition| definition.role.clone()),
-            containers: definition.map(|definition| definition.containers.clone()).unwrap_or_default(),
+            containers,
         };
         Deployed { cluster: service.cluster, family, task }
     }
+}
+
+/// Whether a task definition with a revision is not the one that was found. What stands for it may say anything else.
+fn is_another(wanted: &str, found: Option<&Definition>) -> bool {
+    wanted.contains(':') && found.is_some_and(|found| found.name() != wanted)
 }
 
 impl Target {
@@ -342,55 +357,6 @@ fn alone(definition: &Definition) -> Deployed {
         containers: definition.containers.clone(),
     };
     Deployed { cluster: String::new(), family: Some(definition.family.clone()), task }
-}
-
-fn container(container: &Cursor<'_>) -> Result<Container, InventoryError> {
-    let mut arguments = vec![];
-    for field in ["entryPoint", "command"] {
-        for argument in container.items(field)? {
-            arguments.push(Sited { value: argument.text()?, at: argument.at() });
-        }
-    }
-    let mut mounts = vec![];
-    for mount in container.items("mountPoints")? {
-        mounts.push((mount.needed("containerPath")?, mount.text_of("sourceVolume")?.unwrap_or_default()));
-    }
-    let user = container.sited("user", Cursor::text)?;
-    let user = user.and_then(|user| {
-        let value = user.value.split(':').next().unwrap_or_default().parse().ok()?;
-        Some(Sited { value, at: user.at })
-    });
-    Ok(Container {
-        name: container.needed("name")?,
-        at: container.at(),
-        image: container.text_of("image")?.unwrap_or_default(),
-        env: environment(container)?,
-        arguments,
-        run_as_user: user,
-        mounts,
-        has_readiness: container.get("healthCheck").is_some(),
-        is_sidecar: false,
-    })
-}
-
-/// Files first: what the task definition itself says replaces what stands in them.
-fn environment(container: &Cursor<'_>) -> Result<Vec<EnvVar>, InventoryError> {
-    let mut environment = vec![];
-    for file in container.items("environmentFiles")? {
-        let value = Value::Unresolved(format!("every variable in {}", file.needed("value")?));
-        push_variable(&mut environment, EnvVar { name: EnvVar::ANY.to_owned(), value, at: file.at() });
-    }
-    for entry in container.items("environment")? {
-        let value = entry.get("value");
-        let at = value.map_or_else(|| entry.at(), |value| value.at());
-        let value = Value::Plain(value.map(|value| value.text()).transpose()?.unwrap_or_default());
-        push_variable(&mut environment, EnvVar { name: entry.needed("name")?, value, at });
-    }
-    for entry in container.items("secrets")? {
-        let value = Value::Secret(entry.needed("valueFrom")?);
-        push_variable(&mut environment, EnvVar { name: entry.needed("name")?, value, at: entry.at() });
-    }
-    Ok(environment)
 }
 
 /// The name at the end of an ARN or of a path.

@@ -157,6 +157,9 @@ pub enum Controller {
         parallelism: Sited<u64>,
         /// `spec.concurrencyPolicy`.
         overlap: Overlap,
+        /// The most runs at the same time with [`Overlap::Allow`], by schedule and `activeDeadlineSeconds`. None where
+        /// nothing ends a run.
+        runs: Option<u64>,
     },
     /// A kind that this tool does not know, with the template of its pods where Kubernetes' own kinds have it.
     Unknown {

@@ -94,7 +94,7 @@ async fn read(api: &Management<'_>, target: Target<'_>, port: u16) -> Result<Rea
         name,
     });
     // A limit that is declared in the settings is compared with the same number.
-    Ok(Reading { limits: limits.into_iter().collect(), usage, notes, gap: None })
+    Ok(Reading { limits: limits.into_iter().collect(), usage, notes, limits_elsewhere: None, gap: None })
 }
 
 /// The connector behind a port. Behind a port mapping only the protocol is left, which tells it where it has one alone.

@@ -34,6 +34,8 @@ pub(crate) struct Reading {
     pub usage: Option<Usage>,
     /// What could not be read, and why that matters.
     pub notes: Vec<String>,
+    /// Why an account that is not among those of the target may have limits of its own, if it may.
+    pub limits_elsewhere: Option<String>,
     /// A limit that the server has and does not show: the limits that are known are no reason to pass then.
     pub gap: Option<CannotTell>,
 }
@@ -49,7 +51,8 @@ pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> 
 
 /// One engine.
 pub(crate) trait Adapter: Sync {
-    /// Reads every limit with what it is compared with. At most one connection, with the account of the observer.
+    /// Reads every limit with what it is compared with. At most one connection at a time, with the account of
+    /// the observer, and with that of the applications where the observer has a door of its own.
     fn read<'a>(&'a self, target: Target<'a>) -> Answer<'a, Reading>;
 
     /// Lets a client in with the account of the applications, and takes leave in the engine's own way.

@@ -6,6 +6,7 @@
 
 use super::{Adapter, Admission, Answer, Reading, Target};
 use crate::account::Account;
+use crate::address::Address;
 use crate::headroom::{Counted, Limit, Usage};
 use crate::line::{Failure, Line, millis};
 use crate::refusal::{End, Kind, LimitKind, Refusal, Trace, classify};
@@ -28,10 +29,18 @@ pub(crate) struct MySql;
 impl Adapter for MySql {
     fn read<'a>(&'a self, target: Target<'a>) -> Answer<'a, Reading> {
         Box::pin(async move {
-            let mut session = Session::open(target, &Account::of_reader(target.endpoint)?, false).await?;
+            let (reader, apps) = (Account::of_reader(target.endpoint)?, Account::of_apps(target.endpoint)?);
+            let mut session = Session::open(target, &reader, false).await?;
             let facts = session.facts(target.accounts).await;
+            let behind = session.identity().await;
             session.close().await;
-            Ok(reading(facts?))
+            let mut reading = reading(facts?);
+            if reader.address != apps.address {
+                let doors = (&reader.address, &apps.address);
+                let gap = two_servers(doors, &behind?, front(target, &apps).await);
+                reading.gap = reading.gap.or(gap);
+            }
+            Ok(reading)
         })
     }
 
@@ -46,6 +55,30 @@ impl Adapter for MySql {
             let version = version.map_err(|error| unreadable(&error))?.unwrap_or_default();
             Ok(Admission { server: format!("MySQL protocol, server version {version}") })
         })
+    }
+}
+
+/// Who answers the applications.
+async fn front(target: Target<'_>, apps: &Account<'_>) -> Result<Identity, Failure> {
+    let mut session = Session::open(target, apps, false).await?;
+    let identity = session.identity().await;
+    session.close().await;
+    identity
+}
+
+/// What a server calls itself: its host, port and unique id, as far as it knows them.
+type Identity = BTreeMap<String, String>;
+
+/// Why limits that were read behind one door may not be those of the other.
+fn two_servers(doors: (&Address, &Address), behind: &Identity, front: Result<Identity, Failure>) -> Option<CannotTell> {
+    let (door, address) = doors;
+    match front {
+        Ok(front) if front == *behind && !front.is_empty() => None,
+        Ok(_) => Some(CannotTell::insufficient(format!(
+            "`observer.address` {door} leads to another server than {address}, or that cannot be told, and its limits are \
+             those that were read; correct it, or leave it out"
+        ))),
+        Err(failure) => Some(failure.cannot_tell(&format!("asking whether {door} and {address} are one server"))),
     }
 }
 
@@ -82,14 +115,16 @@ struct Facts {
     /// What is known of each account that the applications use.
     accounts: BTreeMap<String, OwnLimits>,
     /// Why limits of accounts could not be read.
-    gap: Option<String>,
+    gap: Option<CannotTell>,
+    /// Why other accounts may have limits.
+    limits_elsewhere: Option<String>,
 }
 
 /// The limits of one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct OwnLimits {
     /// `MAX_USER_CONNECTIONS` in each of its rows: 0 leaves it to the global limit; a negative one, which MariaDB knows,
-    /// lifts it.
+    /// lets nobody in.
     at_once: Vec<i64>,
     /// `MAX_CONNECTIONS_PER_HOUR` in each of its rows; 0 is none.
     per_hour: Vec<i64>,
@@ -122,14 +157,13 @@ fn reading(facts: Facts) -> Reading {
         limits.extend(at_once(account, own, &facts));
         limits.extend(in_an_hour(account, own));
     }
-    let gap = facts.gap.map(CannotTell::forbidden);
-    Reading { limits, usage: Some(usage), notes: vec![], gap }
+    Reading { limits, usage: Some(usage), notes: vec![], limits_elsewhere: facts.limits_elsewhere, gap: facts.gap }
 }
 
 /// The limit on connections of an account at the same time: its own, or the global one.
 fn at_once(account: &str, own: &OwnLimits, facts: &Facts) -> Option<Limit> {
     let global = (facts.limit_per_account > 0).then_some(facts.limit_per_account);
-    let of_row = |row: &i64| if *row == 0 { global } else { u64::try_from(*row).ok() };
+    let of_row = |row: &i64| if *row == 0 { global } else { Some(u64::try_from(*row).unwrap_or(0)) };
     let value = own.at_once.iter().filter_map(of_row).min()?;
     let is_own = Some(value) != global;
     let (name, source, raise) = if is_own {
@@ -227,6 +261,12 @@ impl Session {
         }
     }
 
+    async fn identity(&mut self) -> Result<Identity, Failure> {
+        let names = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('hostname', 'port', 'server_uuid', 'server_uid')";
+        let rows: Vec<(String, String)> = within(self.patience, self.conn.query(names)).await?;
+        Ok(rows.into_iter().collect())
+    }
+
     /// The limit, and the connections that count towards it without this one.
     async fn seats(&mut self) -> Result<(u64, u64), Failure> {
         let limit: Option<u64> =
@@ -258,19 +298,41 @@ impl Session {
         let mut facts = Facts { version, limit, limit_per_account, taken, by_account, ..Facts::default() };
         for account in accounts {
             match self.own_limits(account).await? {
-                Some(own) => drop(facts.accounts.insert(account.clone(), own)),
+                Some(own) => {
+                    if own.at_once.is_empty() {
+                        let why = format!("the server has no account `{account}`, so its limits are not known");
+                        facts.gap = Some(CannotTell::insufficient(why));
+                    }
+                    facts.accounts.insert(account.clone(), own);
+                }
                 None => {
                     // Nothing is known but the global limit, which each account has that has none of its own.
                     facts.accounts.insert(account.clone(), OwnLimits { at_once: vec![0], per_hour: vec![] });
-                    facts.gap = Some(format!(
+                    facts.gap = Some(CannotTell::forbidden(format!(
                         "`{account}` may have limits of its own, and `{}` may not read them: grant it SELECT on \
                          mysql.user",
                         self.account
-                    ));
+                    )));
                 }
             }
         }
+        facts.limits_elsewhere = self.limits_elsewhere(accounts).await?;
         Ok(facts)
+    }
+
+    /// Why an account that is not among these may have limits, if it may.
+    async fn limits_elsewhere(&mut self, accounts: &BTreeSet<String>) -> Result<Option<String>, Failure> {
+        let limited = "SELECT DISTINCT user FROM mysql.user WHERE max_user_connections <> 0 OR max_connections > 0";
+        let limited: Vec<String> = match tokio::time::timeout(self.patience, self.conn.query(limited)).await {
+            Ok(Ok(limited)) => limited,
+            Ok(Err(Error::Server(_))) => {
+                return Ok(Some(format!("`{}` may not read the limits of every account (mysql.user)", self.account)));
+            }
+            Ok(Err(error)) => return Err(unreadable(&error)),
+            Err(_) => return Err(late()),
+        };
+        let other = limited.into_iter().find(|account| !accounts.contains(account));
+        Ok(other.map(|account| format!("`{account}` has limits of its own")))
     }
 
     /// The limits of an account; none if this login may not read them.
@@ -368,7 +430,7 @@ mod tests {
         assert_eq!(limits(0, &[20]), own(20));
         assert_eq!(limits(50, &[20]), own(20));
         assert_eq!(limits(50, &[0]), global(50));
-        assert_eq!(limits(50, &[-1]), []);
+        assert_eq!(limits(50, &[-1]), own(0));
         assert_eq!(limits(50, &[60, 0, 30]), own(30));
         assert_eq!(limits(50, &[]), [], "an account that is not there");
     }
@@ -389,7 +451,7 @@ mod tests {
 
     #[test]
     fn a_limit_that_may_not_be_read_is_a_gap() {
-        let gap = reading(Facts { gap: Some("may not".to_owned()), ..facts(0, &[0]) }).gap;
+        let gap = reading(Facts { gap: Some(CannotTell::forbidden("may not")), ..facts(0, &[0]) }).gap;
         assert_eq!(gap.unwrap().reason, Reason::Forbidden);
     }
 }

@@ -71,9 +71,11 @@ async fn read(api: &Management<'_>, vhost: &str, users: &BTreeSet<String>) -> Re
         reading.limits.push(of_vhost(vhost, value, &open));
     }
     match user_limits {
-        Ok(answer) => reading
-            .limits
-            .extend(users.iter().filter_map(|user| Some(of_user(user, connection_limit_of(user, &answer)?, &open)))),
+        Ok(answer) => {
+            let of_user = |user: &String| Some(of_user(user, connection_limit_of(user, &answer)?, &open));
+            reading.limits.extend(users.iter().filter_map(of_user));
+            reading.limits_elsewhere = limited_beside(users, &answer);
+        }
         Err(Failure::Unclear(reason)) if reason.reason == Reason::Forbidden => {
             let why = format!("users may have limits of their own: {}", reason.detail);
             reading.gap = Some(CannotTell::forbidden(why));
@@ -109,6 +111,13 @@ fn connection_limit(answer: &Value) -> Option<u64> {
 fn connection_limit_of(user: &str, answer: &Value) -> Option<u64> {
     let of_user = |entry: &&Value| entry.get("user").and_then(Value::as_str) == Some(user);
     connection_limit(&answer.as_array()?.iter().filter(of_user).cloned().collect())
+}
+
+/// Why a user that is not among these may have a limit, if one may.
+fn limited_beside(users: &BTreeSet<String>, answer: &Value) -> Option<String> {
+    let mut named = answer.as_array()?.iter().filter_map(|entry| entry.get("user")?.as_str());
+    let other = named.find(|user| !users.contains(*user) && connection_limit_of(user, answer).is_some())?;
+    Some(format!("`{other}` has limits of its own"))
 }
 
 fn usage(open: &Open, counts: impl Fn(&str, &str) -> bool) -> Usage {
@@ -264,6 +273,9 @@ mod tests {
             { "user": "report", "value": { "max-connections": 5 } },
         ]);
         assert_eq!(["app", "report", "other"].map(|user| connection_limit_of(user, &users)), [Some(20), Some(5), None]);
+        let beside = |known: &[&str]| limited_beside(&known.iter().map(|user| (*user).to_owned()).collect(), &users);
+        assert_eq!(beside(&["app"]).as_deref(), Some("`report` has limits of its own"));
+        assert_eq!(beside(&["app", "report"]), None);
     }
 
     #[test]

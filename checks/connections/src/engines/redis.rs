@@ -151,7 +151,7 @@ impl Session {
             source: "INFO: maxclients, connected_clients + connected_slaves + cluster_connections".to_owned(),
             raise: "CONFIG SET maxclients {}".to_owned(),
         };
-        Ok(Reading { limits: vec![limit], usage: Some(usage), notes, gap: None })
+        Ok(Reading { limits: vec![limit], usage: Some(usage), notes, limits_elsewhere: None, gap: None })
     }
 
     /// Before 6.2 the limit is not part of `INFO`.

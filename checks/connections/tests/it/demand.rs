@@ -88,8 +88,12 @@ async fn sets_jobs_and_scaled_objects_count_as_what_they_are() {
     assert_eq!(demand(&server, &set).await, [15, 15, 15]);
     let job = object("batch/v1", "Job", &format!("parallelism: 4, {template}"));
     assert_eq!(demand(&server, &job).await, [20, 20, 20]);
-    let cron = format!("schedule: '@daily', jobTemplate: {{spec: {{parallelism: 2, {template}}}}}");
+    let cron = format!(
+        "schedule: '@daily', concurrencyPolicy: Replace, jobTemplate: {{spec: {{parallelism: 2, {template}}}}}"
+    );
     assert_eq!(demand(&server, &object("batch/v1", "CronJob", &cron)).await, [10, 20, 20]);
+    let endless = object("batch/v1", "CronJob", &cron.replace("concurrencyPolicy: Replace, ", ""));
+    unknown(&case(&server).covers(&endless).await, Reason::InsufficientData, "there is no bound");
     let unknown_kind = object("apps.kruise.io/v1alpha1", "CloneSet", &format!("replicas: 3, {template}"));
     assert_eq!(demand(&server, &unknown_kind).await, [15, 30, 45]);
     let uncounted = object("serving.knative.dev/v1", "Service", &template);
@@ -104,6 +108,35 @@ async fn sets_jobs_and_scaled_objects_count_as_what_they_are() {
          {name: orders}, maxReplicaCount: 30}\n",
     );
     assert_eq!(demand(&server, &keda).await[..2], [30 * 5, 60 * 5]);
+}
+
+#[tokio::test]
+async fn a_second_name_of_the_server_hides_a_part_of_the_demand() {
+    let server = Lab::redis().await;
+    let fleet = Fleet::default().deployment(&one(&server, "  replicas: 4\n"));
+    let second = |host: &str| {
+        let address = format!("{host}:{}", server.address().port());
+        case(&server).beside(json!({ "name": "cache", "address": address }))
+    };
+    let found = second("localhost").covers(&fleet).await;
+    unknown(&found, Reason::InsufficientData, "endpoint cache leads to the same server (127.0.0.1:");
+    passed(&second("127.0.0.1").covers(&fleet).await);
+}
+
+#[tokio::test]
+async fn another_revision_of_a_task_definition_tells_nothing_for_sure() {
+    let server = Lab::redis().await;
+    let env = env(&server);
+    let env = [(env[0].0.as_str(), env[0].1.as_str()), (env[1].0.as_str(), env[1].1.as_str())];
+    let of = |revision: u64| {
+        let mut fleet = Fleet::default().service("orders", &env, 3, None).deployment(&one(&server, "  replicas: 4\n"));
+        fleet.run_revision(revision);
+        fleet
+    };
+    passed(&case(&server).covers(&of(7)).await);
+    let found = case(&server).covers(&of(8)).await;
+    unknown(&found, Reason::InsufficientData, "(task definition orders:8 is not in the files)");
+    passed(&case(&server).uses("orders", Some(5)).covers(&of(8)).await);
 }
 
 #[tokio::test]

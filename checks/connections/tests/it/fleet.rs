@@ -105,10 +105,21 @@ impl Fleet {
         self
     }
 
+    /// With services that run another revision of their task definition.
+    pub(crate) fn run_revision(&mut self, revision: u64) {
+        for service in self.ecs.iter_mut().filter_map(|document| document.pointer_mut("/services/0/taskDefinition")) {
+            *service = json!(service.as_str().unwrap().replace(":7", &format!(":{revision}")));
+        }
+    }
+
     /// With a workload that has no side of EKS and is meant to have none.
     pub(crate) fn staying(mut self, name: &str) -> Self {
         self.pairs.push(Pair { name: name.to_owned(), eks: Some(Pair::NONE.to_owned()), ecs: None });
         self
+    }
+
+    pub(crate) fn has_ecs(&self) -> bool {
+        !self.ecs.is_empty()
     }
 
     /// With a file of ECS.

@@ -1,6 +1,7 @@
 //! The checks of this area against real servers, with demand from real manifests and task definitions.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod accounts;
 mod activemq;
 mod demand;
 mod fleet;
@@ -38,6 +39,7 @@ fn data(name: &str) -> PathBuf {
 #[derive(Clone)]
 struct Case {
     endpoint: Value,
+    beside: Vec<Endpoint>,
     settings: Settings,
     uses: BTreeMap<String, Vec<Use>>,
     secrets: Vec<String>,
@@ -48,7 +50,7 @@ impl Case {
     /// `endpoint` without its name.
     fn new(endpoint: Value) -> Self {
         let (settings, secrets) = (Settings::default(), vec![WRONG.to_owned()]);
-        let mut case = Self { endpoint, settings, uses: BTreeMap::new(), secrets, _lab: Lab::join() };
+        let mut case = Self { endpoint, beside: vec![], settings, uses: BTreeMap::new(), secrets, _lab: Lab::join() };
         case.endpoint["name"] = json!("db");
         for password in [&case.endpoint["password"], &case.endpoint["observer"]["password"]] {
             case.secrets.extend(password.as_str().map(str::to_owned));
@@ -64,13 +66,21 @@ impl Case {
         self
     }
 
+    /// With another endpoint, which differs in these fields.
+    fn beside(mut self, fields: Value) -> Self {
+        let other = self.clone().with(fields);
+        self.beside.push(serde_json::from_value(other.endpoint).unwrap());
+        self
+    }
+
     fn during(mut self, scenario: Scenario) -> Self {
         self.settings.scenario = scenario;
         self
     }
 
     fn uses(mut self, workload: &str, pool: Option<u64>) -> Self {
-        self.uses.insert(workload.to_owned(), vec![Use { endpoint: "db".to_owned(), pool }]);
+        self.uses
+            .insert(workload.to_owned(), vec![Use { endpoint: "db".to_owned(), pool, processes: None, account: None }]);
         self
     }
 
@@ -95,8 +105,8 @@ impl Case {
         let endpoint: Endpoint = serde_json::from_value(self.endpoint.clone()).unwrap();
         let env = Env {
             inventory: Arc::new(fleet.inventory()),
-            endpoints: vec![endpoint],
-            settings: self.settings.clone(),
+            endpoints: std::iter::once(endpoint).chain(self.beside.clone()).collect(),
+            settings: Settings { without_ecs: !fleet.has_ecs(), ..self.settings.clone() },
             uses: self.uses.clone(),
         };
         let entry = CATALOGUE.iter().find(|entry| entry.meta.id == id).unwrap();

@@ -79,6 +79,18 @@ pub(super) fn all_of_config_map(
     data.fields()?.into_iter().map(variable).collect()
 }
 
+/// The keys of a ConfigMap whose values are no text: files, and never variables.
+pub(super) fn binary_of_config_map(objects: &Objects, key: &Key, name: &str) -> Result<Vec<EnvVar>, InventoryError> {
+    let found = objects.get(&Key::new(&key.namespace, "ConfigMap", name));
+    let Some(data) = found.and_then(|found| found.get("binaryData")) else { return Ok(vec![]) };
+    let file = |(file, value): (&str, Cursor<'_>)| EnvVar {
+        name: file.to_owned(),
+        value: Value::Unresolved(format!("binary key {file} of ConfigMap {name}")),
+        at: value.at(),
+    };
+    Ok(data.fields()?.into_iter().map(file).collect())
+}
+
 /// Every key of a Secret.
 pub(super) fn all_of_secret(
     objects: &Objects,

@@ -1,6 +1,6 @@
 //! The volumes of a pod: tokens, and files with configuration.
 
-use super::environment::{all_of_config_map, all_of_secret, any};
+use super::environment::{all_of_config_map, all_of_secret, any, binary_of_config_map};
 use super::objects::{Key, Objects};
 use crate::cursor::Cursor;
 use crate::{EnvVar, InventoryError, Value, Volume};
@@ -44,7 +44,8 @@ pub(crate) fn config_maps(volume: &Cursor<'_>) -> Result<Vec<String>, InventoryE
 fn of_source(objects: &Objects, key: &Key, source: &Cursor<'_>) -> Result<Vec<EnvVar>, InventoryError> {
     if let Some(map) = source.get("configMap") {
         let name = map.text_of("name")?.unwrap_or_default();
-        let all = all_of_config_map(objects, key, &name, "", &map)?;
+        let mut all = all_of_config_map(objects, key, &name, "", &map)?;
+        all.extend(binary_of_config_map(objects, key, &name)?);
         return chosen(&map, all, |key| Value::Unresolved(format!("key {key} of ConfigMap {name}")));
     }
     if let Some(secret) = source.get("secret") {

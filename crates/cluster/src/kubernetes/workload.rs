@@ -160,6 +160,7 @@ fn controller(key: &Key, cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Contr
                 Some("Replace") => Overlap::Replace,
                 _ => Overlap::Allow,
             },
+            runs: runs(spec)?,
         },
         "ReplicaSet" => Controller::Bare { replicas: count(spec, "replicas")? },
         "Pod" => Controller::Bare { replicas: one() },
@@ -168,6 +169,31 @@ fn controller(key: &Key, cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Contr
         },
         _ => Controller::Unknown { replicas: spec.sited("replicas", Cursor::count)? },
     })
+}
+
+/// The most runs of a CronJob at the same time, if its jobs are ended.
+fn runs(spec: &Cursor<'_>) -> Result<Option<u64>, InventoryError> {
+    let deadline =
+        spec.path(&["jobTemplate", "spec", "activeDeadlineSeconds"]).map(|found| found.count()).transpose()?;
+    let schedule = spec.text_of("schedule")?.unwrap_or_default();
+    Ok(deadline.map(|deadline| deadline.div_ceil(shortest_pause_s(&schedule)).max(1)))
+}
+
+/// No longer than the shortest time between two starts by a schedule of cron.
+fn shortest_pause_s(schedule: &str) -> u64 {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    let minutes = schedule.split_whitespace().find(|word| !word.contains("TZ=")).unwrap_or_default();
+    match minutes {
+        "@hourly" => HOUR,
+        "@daily" | "@midnight" | "@weekly" | "@monthly" | "@yearly" | "@annually" => 24 * HOUR,
+        single if single.parse::<u64>().is_ok() => HOUR,
+        // Where the hour is no multiple of the step, the last pause is shorter.
+        steps => match steps.strip_prefix("*/").and_then(|step| step.parse::<u64>().ok()) {
+            Some(step) if (1..60).contains(&step) => MINUTE * if 60 % step == 0 { step } else { 60 % step },
+            _ => MINUTE,
+        },
+    }
 }
 
 fn deployment_surge(cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Option<Sited<Surge>>, InventoryError> {

@@ -185,6 +185,31 @@ fn jobs_and_cron_jobs_have_their_parallelism_wherever_they_are_suspended() {
 }
 
 #[test]
+fn as_many_runs_of_a_cron_job_overlap_as_begin_before_the_first_is_ended() {
+    let runs = |schedule: &str, deadline: &str| {
+        let spec = format!("schedule: '{schedule}', jobTemplate: {{spec: {{{deadline}{POD}}}}}");
+        let inventory = manifests(&object("batch/v1", "CronJob", "name: b", &spec)).unwrap();
+        match eks(&inventory)[0].controller {
+            Controller::CronJob { runs, .. } => runs,
+            ref other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(runs("* * * * *", ""), None);
+    for (schedule, expected) in [
+        ("* * * * *", 10),
+        ("TZ=UTC */5 * * * *", 2),
+        ("*/7 * * * *", 3),
+        ("0,1 * * * *", 10),
+        ("30 * * * *", 1),
+        ("@hourly", 1),
+        ("@daily", 1),
+        ("", 10),
+    ] {
+        assert_eq!(runs(schedule, "activeDeadlineSeconds: 600, "), Some(expected), "{schedule}");
+    }
+}
+
+#[test]
 fn a_service_of_ecs_without_a_count_has_none() {
     let folder = Folder::new(&[("a.json", "{\"serviceName\": \"a\", \"schedulingStrategy\": \"DAEMON\"}")]);
     let inventory = load(&[], &[folder.root()], &[]).unwrap();

@@ -143,7 +143,7 @@ fn every_kind_of_controller_has_the_defaults_of_kubernetes() {
     assert!(matches!(controller("web"), Controller::Deployment { replicas: Some(replicas), surge: Some(surge), .. }
         if replicas.value == 4 && surge.value == Surge::Percent(100)));
     assert!(matches!(controller("agent"), Controller::DaemonSet { surge } if surge.value == Surge::Percent(10)));
-    assert!(matches!(controller("nightly"), Controller::CronJob { parallelism, overlap: Overlap::Forbid }
+    assert!(matches!(controller("nightly"), Controller::CronJob { parallelism, overlap: Overlap::Forbid, .. }
         if parallelism.value == 3));
     assert!(matches!(controller("import-"), Controller::Job { parallelism } if parallelism.value == 1));
     assert!(

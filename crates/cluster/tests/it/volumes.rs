@@ -7,7 +7,7 @@ use preflight_cluster::{EnvVar, Value};
 fn files(volume: &str) -> Vec<EnvVar> {
     let text = format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: known, namespace: shop}}\ndata:\n  a.yml: 'url: db'\n  b.yml: \
-         x\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: known, namespace: shop}}\nstringData: {{c.yml: \
+         x\nbinaryData: {{d.bin: aGk=}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: known, namespace: shop}}\nstringData: {{c.yml: \
          canary}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p, namespace: shop}}\nspec:\n  containers: [{{name: \
          c}}]\n  volumes: [{{name: v, {volume}}}]\n"
     );
@@ -25,7 +25,9 @@ fn a_config_map_in_the_manifests_gives_names_and_texts() {
     let found = files("configMap: {name: known}");
     assert_eq!(found[0].plain(), Some("url: db"));
     assert!(found[0].at.ends_with(":5"), "{}", found[0].at);
-    assert_eq!(names("configMap: {name: known}"), ["a.yml", "b.yml"]);
+    assert_eq!(names("configMap: {name: known}"), ["a.yml", "b.yml", "d.bin"]);
+    let binary = Value::Unresolved("binary key d.bin of ConfigMap known".to_owned());
+    assert_eq!(found[2].value, binary);
     assert_eq!(names("configMap: {name: known, items: [{key: b.yml, path: x}]}"), ["b.yml"]);
     let gone = files("configMap: {name: gone}");
     assert!(gone[0].is_any() && matches!(&gone[0].value, Value::Unresolved(why) if why.contains("gone")));
@@ -46,7 +48,7 @@ fn a_secret_gives_names_alone_and_items_name_even_those_of_one_that_is_not_here(
 fn projected_volumes_have_the_files_of_all_their_sources_and_the_store_of_secrets_any() {
     let sources = "{serviceAccountToken: {path: token}}, {configMap: {name: known}}, {secret: {name: known}}, \
                    {downwardAPI: {items: []}}";
-    assert_eq!(names(&format!("projected: {{sources: [{sources}]}}")), ["a.yml", "b.yml", "c.yml"]);
+    assert_eq!(names(&format!("projected: {{sources: [{sources}]}}")), ["a.yml", "b.yml", "d.bin", "c.yml"]);
     let csi = |driver: &str| names(&format!("csi: {{driver: {driver}, readOnly: true}}"));
     assert_eq!((csi("secrets-store.csi.k8s.io"), csi("efs.csi.aws.com")), (vec!["*".to_owned()], vec![]));
     assert_eq!((names("emptyDir: {}"), names("persistentVolumeClaim: {claimName: data}")), (vec![], vec![]));
