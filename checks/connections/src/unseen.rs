@@ -77,7 +77,7 @@ pub(crate) fn suspicion(
     };
     let names_any = || is_named || names_any();
     let mut unread = workload.containers.iter().flat_map(|container| &container.unread);
-    if let Some(one) = unread.find(|one| may_hold_an_address(engine, &one.name, has_address, &names_any)) {
+    if let Some(one) = unread.find(|one| may_hold_an_address(engine, &one.name, has_address, names_any)) {
         let Unread { name, is_file, why, at } = one;
         let what = match (name.ends_with(EnvVar::ANY), is_file) {
             (true, true) => format!("the files at {at} are not known"),

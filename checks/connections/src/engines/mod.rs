@@ -2,6 +2,7 @@
 //! and its line in [`adapter`].
 
 mod activemq;
+mod doors;
 mod jolokia;
 mod mysql;
 mod rabbitmq;
@@ -52,7 +53,7 @@ pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> 
 /// One engine.
 pub(crate) trait Adapter: Sync {
     /// Reads every limit with what it is compared with. At most one connection at a time, with the account of
-    /// the observer, and with that of the applications where the observer has a door of its own.
+    /// the observer, and with that of the applications where only they are let in at the front.
     fn read<'a>(&'a self, target: Target<'a>) -> Answer<'a, Reading>;
 
     /// Lets a client in with the account of the applications, and takes leave in the engine's own way.

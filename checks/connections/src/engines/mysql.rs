@@ -4,9 +4,9 @@
 //! let in before the login, so that an administrator has a seat: a probe at the limit would take it. Hence [`MySql::admit`]
 //! first looks how full the server is. Only broken handshakes block a host; every handshake here is brought to its end.
 
+use super::doors::{Identity, two_servers};
 use super::{Adapter, Admission, Answer, Reading, Target};
 use crate::account::Account;
-use crate::address::Address;
 use crate::headroom::{Counted, Limit, Usage};
 use crate::line::{Failure, Line, millis};
 use crate::refusal::{End, Kind, LimitKind, Refusal, Trace, classify};
@@ -37,7 +37,12 @@ impl Adapter for MySql {
             let mut reading = reading(facts?);
             if reader.address != apps.address {
                 let doors = (&reader.address, &apps.address);
-                let gap = two_servers(doors, &behind?, front(target, &apps).await);
+                let observer = Account { address: apps.address.clone(), ..reader.clone() };
+                let front = match identity(target, &observer).await {
+                    Err(_) => identity(target, &apps).await,
+                    found => found,
+                };
+                let gap = two_servers(doors, &behind?, front);
                 reading.gap = reading.gap.or(gap);
             }
             Ok(reading)
@@ -58,28 +63,12 @@ impl Adapter for MySql {
     }
 }
 
-/// Who answers the applications.
-async fn front(target: Target<'_>, apps: &Account<'_>) -> Result<Identity, Failure> {
-    let mut session = Session::open(target, apps, false).await?;
+/// Who answers an account.
+async fn identity(target: Target<'_>, account: &Account<'_>) -> Result<Identity, Failure> {
+    let mut session = Session::open(target, account, false).await?;
     let identity = session.identity().await;
     session.close().await;
     identity
-}
-
-/// What a server calls itself: its host, port and unique id, as far as it knows them.
-type Identity = BTreeMap<String, String>;
-
-/// Why limits that were read behind one door may not be those of the other.
-fn two_servers(doors: (&Address, &Address), behind: &Identity, front: Result<Identity, Failure>) -> Option<CannotTell> {
-    let (door, address) = doors;
-    match front {
-        Ok(front) if front == *behind && !front.is_empty() => None,
-        Ok(_) => Some(CannotTell::insufficient(format!(
-            "`observer.address` {door} leads to another server than {address}, or that cannot be told, and its limits are \
-             those that were read; correct it, or leave it out"
-        ))),
-        Err(failure) => Some(failure.cannot_tell(&format!("asking whether {door} and {address} are one server"))),
-    }
 }
 
 async fn last_seat_is_free(target: Target<'_>) -> Result<(), Failure> {
