@@ -19,7 +19,7 @@ pub(crate) fn deployed(inventory: &Inventory) -> Vec<Deployed> {
         let ecs = workload.ecs.as_ref().map(|task| of_ecs(&workload.name, task, more));
         let mut eks = workload.eks.as_ref().map(|found| of_eks(&workload.name, found, inventory));
         if let (Some(eks), Some(Ok(tasks))) = (&mut eks, ecs.as_ref().map(|ecs| &ecs.instances)) {
-            without_pods(eks, *tasks);
+            take_over(eks, *tasks);
         }
         [ecs, eks]
     });
@@ -41,14 +41,10 @@ fn more(has_scalable_targets: bool, is_missing: bool) -> Option<String> {
     })
 }
 
-/// Whoever takes over from tasks needs pods, whatever there are now.
-fn without_pods(eks: &mut Deployed, tasks: Instances) {
-    if tasks.steady > 0 && eks.instances == Ok(Instances::default()) {
-        eks.instances = Err(format!(
-            "it has no pods at {}, while tasks run in ECS, so it is not known how many will take over; write `replicas` or \
-             an autoscaler into the manifests",
-            eks.at
-        ));
+/// Whoever takes over from tasks and has no pods yet will need as many as there are tasks.
+fn take_over(eks: &mut Deployed, tasks: Instances) {
+    if eks.instances == Ok(Instances::default()) {
+        eks.instances = Ok(tasks);
     }
 }
 
@@ -274,14 +270,14 @@ mod tests {
     }
 
     #[test]
-    fn no_pods_beside_tasks_are_a_number_that_is_not_known_yet() {
+    fn who_has_no_pods_yet_counts_as_many_as_the_tasks_that_it_takes_over() {
         let beside = |tasks: Option<u64>, replicas| {
             let mut both = eks(deployment(replicas), None, vec![]);
             both.ecs = tasks.and_then(|tasks| ecs(Some(tasks), None, vec![]).ecs);
             only(both, None).instances.map(|one| one.steady)
         };
-        assert!(beside(Some(3), 0).unwrap_err().contains("how many will take over"));
-        assert_eq!([beside(Some(0), 0), beside(None, 0), beside(Some(3), 2)], [Ok(0), Ok(0), Ok(2)]);
+        let found = [beside(Some(3), 0), beside(Some(0), 0), beside(None, 0), beside(Some(3), 2)];
+        assert_eq!(found, [Ok(3), Ok(0), Ok(0), Ok(2)]);
     }
 
     #[test]
