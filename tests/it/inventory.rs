@@ -119,7 +119,7 @@ fn an_odd_object_of_the_cluster_is_no_mistake_in_the_configuration() {
 #[test]
 fn what_may_not_be_read_leaves_every_check_open_and_none_passed() {
     let shop = Shop::that_denies(&[AccessRule::new("list", "apps", "deployments").namespace("shop")]);
-    shop.world.write("preflight-report.json", "{}");
+    shop.world.write("preflight-report.json", r#"{"schema": "eks-preflight/report/v1"}"#);
     let ran = shop.run();
     assert_eq!(ran.code, 20, "{ran:?}");
     let report = shop.world.report();
