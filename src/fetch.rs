@@ -63,6 +63,8 @@ pub(crate) async fn fetch(args: &FetchArgs) -> Result<ExitCode> {
     let Some((kind, name)) = args.from.split_once('/').filter(|(_, name)| !name.is_empty()) else {
         bail!("`{}`: expected job/NAME or configmap/NAME", args.from);
     };
+    // Whoever looks for the report of this Job must not find that of another.
+    crate::overwrite::set_aside(&args.report)?;
     let (kubeconfig, context) = (args.kubeconfig.clone(), args.context.clone());
     let access = as_kubectl(ClusterAccess { kubeconfig, context, ..ClusterAccess::default() })?;
     let client = match connect(&access).await {

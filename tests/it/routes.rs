@@ -112,7 +112,9 @@ fn a_report_is_fetched_from_whatever_has_it_whole() {
         assert_eq!((got.code, got.err.contains("before the Job was created")), (code, code == 20), "{got:?}");
     }
     cluster.remove(RESULT);
+    std::fs::write(world.path("fetched.json"), &report).unwrap();
     assert_eq!(fetch(&world, "job/gate").code, 20);
+    assert_eq!(text(&world, "fetched.json"), "", "the report of another run is where this one's would be");
     assert_eq!(fetch(&world, "job/other").code, 20);
     assert_eq!(fetch(&world, "pod/gate").code, 2);
 }

@@ -6,7 +6,7 @@ use crate::api::refused;
 use crate::cursor::Cursor;
 use crate::files::Reader;
 use crate::json::Item;
-use crate::kubernetes::Objects;
+use crate::kubernetes::{Objects, is_maker};
 use crate::load::with_ecs;
 use crate::node::{DOCUMENTS_MAX, Node};
 use crate::pairs::Pair;
@@ -361,7 +361,7 @@ fn is_made_by(item: &Node, kind: &Kind, read: &[Kind]) -> bool {
         let text = |field| owner.text_of(field).ok().flatten().unwrap_or_default();
         let (version, named) = (text("apiVersion"), text("kind"));
         let group = version.split_once('/').map_or("", |(group, _)| group);
-        read.iter().any(|kind| kind.kind == named && kind.group == group)
+        is_maker(&named) && read.iter().any(|kind| kind.kind == named && kind.group == group)
     })
 }
 

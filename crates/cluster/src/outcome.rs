@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 /// The most bytes of a log that are read.
 const LOG_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
-/// The label by which the pods of a Job are found.
-const OF_JOB: &str = "batch.kubernetes.io/job-name";
+/// The label by which the pods of a Job are found: its uid, for an earlier one of its name may have left some.
+const OF_JOB: &str = "batch.kubernetes.io/controller-uid";
 
 /// A Job, as far as its result is concerned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,7 +93,8 @@ pub async fn job_run(
     let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
     let Some(job) = jobs.get_opt(name).await.map_err(|error| refused(&error, &attempted))? else { return Ok(None) };
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let of_job = ListParams::default().labels(&format!("{OF_JOB}={name}"));
+    let uid = job.metadata.uid.clone().unwrap_or_default();
+    let of_job = ListParams::default().labels(&format!("{OF_JOB}={uid}"));
     let attempted = format!("listing the pods of the Job {namespace}/{name}");
     let mut pods = pods.list(&of_job).await.map_err(|error| refused(&error, &attempted))?.items;
     pods.sort_by_key(|pod| std::cmp::Reverse(pod.metadata.creation_timestamp.clone()));

@@ -9,4 +9,4 @@ mod workload;
 
 #[cfg(test)]
 pub(crate) use objects::KINDS;
-pub(crate) use objects::Objects;
+pub(crate) use objects::{Objects, is_maker};

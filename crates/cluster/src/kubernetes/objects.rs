@@ -100,6 +100,12 @@ pub(crate) struct Objects {
     pub notes: Vec<String>,
 }
 
+/// Whether the pods that an object of a kind owns are counted with it. Those of a pod, as Spark makes them, are not.
+pub(crate) fn is_maker(kind: &str) -> bool {
+    !["Pod", "Service", "ServiceAccount", "HorizontalPodAutoscaler", "ScaledObject", "ConfigMap", "Node"]
+        .contains(&kind)
+}
+
 impl Objects {
     pub(crate) fn new(place: &'static str) -> Self {
         Self {
@@ -299,6 +305,9 @@ impl Objects {
         let mut maker = Maker::Nobody;
         for owner in metadata.items("ownerReferences")? {
             let owner = Key::new(&key.namespace, &owner.needed("kind")?, &owner.needed("name")?);
+            if !is_maker(&owner.kind) {
+                continue;
+            }
             if self.get(&owner).is_some() {
                 return Ok(Maker::Known);
             }

@@ -315,6 +315,20 @@ async fn a_cluster_that_breaks_or_lacks_the_namespace_is_no_empty_one() {
 }
 
 #[tokio::test]
+async fn pods_that_a_pod_has_made_count_beside_it() {
+    let pod = |name: &str| object("Pod", name, template()["spec"].clone());
+    let objects = [
+        pod("driver"),
+        owned(pod("executor-1"), "v1", "Pod", "driver"),
+        owned(pod("executor-2"), "v1", "Pod", "driver"),
+    ];
+    let live = Api::with(&objects).await.read(&["shop"], &[]).await.unwrap();
+    for name in ["driver", "executor-1", "executor-2"] {
+        assert_eq!(workload(&live, name).kind, "Pod");
+    }
+}
+
+#[tokio::test]
 async fn pods_count_once_whoever_made_them() {
     let pod = |name: &str| object("Pod", name, template()["spec"].clone());
     let set =
