@@ -3,11 +3,13 @@
 
 use crate::cli::FetchArgs;
 use crate::deliver::{Message, REPORT_KEY, frames, unzipped};
-use crate::manifest::{CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION};
+use crate::manifest::{
+    CONFIG_ANNOTATION, CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION, TRANSITION_ANNOTATION, transition,
+};
 use crate::output::{complain, say};
 use anyhow::{Context, Result, bail};
 use preflight_cluster::{Client, ClusterAccess, JobRun, as_kubectl, connect, job_run, log, result_bytes};
-use preflight_report::{ExitCode, Report, Timestamp, read, sha256_hex};
+use preflight_report::{ExitCode, Report, Verdict, read, sha256_hex};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,34 +29,92 @@ const BEYOND_S: u64 = 120;
 const FAILURES_MAX: usize = 5;
 
 /// What a report must be to be the one that is looked for.
-#[derive(Debug, Default)]
-struct Wanted {
-    /// The digest of its bytes, from the pod's last words.
-    sha256: Option<String>,
-    /// The digest of its plan, from the Job.
-    plan: Option<String>,
-    /// When the Job was created. A report from before is another Job's, which had the same plan.
-    since: Option<Timestamp>,
+#[derive(Debug)]
+struct Wanted<'a> {
+    job: &'a JobRun,
+    /// The name of the latest pod that left last words, and these.
+    words: Option<(&'a str, Message)>,
 }
 
-impl Wanted {
-    /// The report in these bytes, which must have the digest that came with them.
-    fn take(&self, json: String, sha256: &str) -> Result<String> {
+impl<'a> Wanted<'a> {
+    fn of(job: &'a JobRun) -> Self {
+        let words = job.pods.iter().find_map(|pod| Some((pod.name.as_str(), Message::read(pod.message.as_deref()?)?)));
+        Self { job, words }
+    }
+
+    /// The report in these bytes, which must have the digest that came with them. `pod` is the one that they are of, if that
+    /// is known.
+    fn take(&self, json: String, sha256: &str, pod: Option<&str>) -> Result<String> {
         let found = sha256_hex(json.as_bytes());
         if found != sha256 {
             bail!("its digest is {found} and not {sha256}: it is not whole, or was changed");
         }
-        if let Some(wanted) = self.sha256.as_ref().filter(|wanted| **wanted != found) {
-            bail!("it is of another run: its digest is {found}, and the pod's last words name {wanted}");
+        let mut pod = pod;
+        if let Some((name, words)) = &self.words {
+            if words.report_sha256 != found {
+                bail!(
+                    "it is of another run: its digest is {found}, and the pod's last words name {}",
+                    words.report_sha256
+                );
+            }
+            // Words and report are of one pod, whatever stands beside the report.
+            pod = Some(*name);
         }
+        if let Some(pod) = pod.filter(|pod| !self.job.has_pod(pod)) {
+            bail!("it is of the pod {pod}, which is none of this Job's");
+        }
+        // By its name alone it may be one of an earlier Job that was called the same.
+        let is_proven = pod.is_some_and(|pod| self.job.pods.iter().any(|one| one.name == pod));
         let report: Report = read(&json)?;
-        if let Some(wanted) = self.plan.as_ref().filter(|wanted| **wanted != report.plan.sha256) {
-            bail!("it is of another plan, {}, and the Job's is {wanted}", report.plan.sha256);
+        let is_go = report.verdict() == Verdict::Go;
+        if let Some(other) = self.difference(&report) {
+            // A run that could not see everything plans otherwise, and says so; a go must be for what was asked.
+            if is_go || !is_proven {
+                bail!("{other}");
+            }
+            complain(&format!("note: {other}"));
         }
-        if let Some(since) = self.since.filter(|since| report.run.started_at < *since) {
+        // The clocks of nodes differ, and where the pod is there it is proof enough.
+        let since = self.job.created.filter(|since| !is_proven && report.run.started_at < *since);
+        if let Some(since) = since {
             bail!("it is of a run that began at {}, before the Job was created at {since}", report.run.started_at);
         }
+        if is_go {
+            self.is_last(pod)?;
+        }
         Ok(json)
+    }
+
+    /// What the report is of and the Job is not.
+    fn difference(&self, report: &Report) -> Option<String> {
+        let of_report = [
+            ("step", TRANSITION_ANNOTATION, &transition(&report.subject.transition)),
+            ("plan", PLAN_ANNOTATION, &report.plan.sha256),
+            ("configuration", CONFIG_ANNOTATION, &report.config.sha256),
+        ];
+        of_report.into_iter().find_map(|(what, annotation, found)| {
+            let wanted = self.job.annotations.get(annotation).filter(|wanted| *wanted != found)?;
+            Some(format!("it is of another {what}, {found}, and the Job's is {wanted}"))
+        })
+    }
+
+    /// Whether nothing of the Job came after the run of this pod, and speaks against its go.
+    fn is_last(&self, pod: Option<&str>) -> Result<()> {
+        let Some(last) = self.job.pods.first() else {
+            if self.job.has_failed {
+                bail!("its verdict is go, and the Job has failed");
+            }
+            return Ok(());
+        };
+        if let Some(pod) = pod.filter(|pod| *pod != last.name) {
+            bail!("its verdict is go, and after its pod {pod} the Job began another one, {}", last.name);
+        }
+        let with_verdict = [ExitCode::Go, ExitCode::GoWithFailedAdvisory, ExitCode::NotWritten];
+        let fits = |code| with_verdict.iter().any(|one| i32::from(one.code()) == code);
+        match last.exit_code {
+            Some(code) if !fits(code) => bail!("its verdict is go, and the pod {} ended with {code}", last.name),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -119,20 +179,15 @@ async fn run_of(client: &Client, namespace: &str, name: &str, wait: bool) -> Res
 }
 
 async fn fetched(args: &FetchArgs, client: &Client, namespace: &str, job: &JobRun) -> Result<ExitCode> {
-    let message = job.pods.iter().find_map(|pod| Message::read(pod.message.as_deref()?));
-    let wanted = Wanted {
-        sha256: message.as_ref().map(|message| message.report_sha256.clone()),
-        plan: job.annotations.get(PLAN_ANNOTATION).cloned(),
-        // The pod's own words are proof enough, and the clocks of nodes differ.
-        since: job.created.filter(|_| message.is_none()),
-    };
+    let wanted = Wanted::of(job);
     if let Some(json) = found(client, namespace, job, &wanted).await {
+        let verdict = read(&json)?.verdict();
         preflight_report::write(&args.report, json.as_bytes())?;
-        complain(&format!("wrote `{}`", args.report.display()));
+        complain(&format!("wrote `{}`, whose verdict is {verdict}", args.report.display()));
         return Ok(ExitCode::Go);
     }
-    match message {
-        Some(message) => {
+    match wanted.words {
+        Some((_, message)) => {
             say(&format!("{}\n", serde_json::to_string_pretty(&message)?))?;
             complain("there is no report of this run; these are the last words of its pod");
             Ok(ExitCode::NotWritten)
@@ -147,7 +202,7 @@ fn unreached(why: &str) -> ExitCode {
 }
 
 /// The report from the ConfigMap, or from the log of a pod. What speaks against one is said.
-async fn found(client: &Client, namespace: &str, job: &JobRun, wanted: &Wanted) -> Option<String> {
+async fn found(client: &Client, namespace: &str, job: &JobRun, wanted: &Wanted<'_>) -> Option<String> {
     if let Some(name) = job.annotations.get(RESULT_ANNOTATION) {
         match from_config_map(client, namespace, name, wanted).await {
             Ok(json) => return Some(json),
@@ -163,15 +218,19 @@ async fn found(client: &Client, namespace: &str, job: &JobRun, wanted: &Wanted) 
     None
 }
 
-async fn from_config_map(client: &Client, namespace: &str, name: &str, wanted: &Wanted) -> Result<String> {
+async fn from_config_map(client: &Client, namespace: &str, name: &str, wanted: &Wanted<'_>) -> Result<String> {
     let found = result_bytes(client, namespace, name, REPORT_KEY).await?;
     let (bytes, text) = found.context("there is no report in it")?;
-    let sha256 = text.get("sha256").context("it does not say the digest of the report")?;
-    wanted.take(unzipped(&bytes)?, sha256)
+    let of = |key: &str| text.get(key).map(String::as_str);
+    if bytes.is_empty() {
+        bail!("the run {} has begun and has put no report into it", of("runId").unwrap_or_default());
+    }
+    let sha256 = of("sha256").context("it does not say the digest of the report")?;
+    wanted.take(unzipped(&bytes)?, sha256, of("pod").filter(|pod| !pod.is_empty()))
 }
 
-async fn from_log(client: &Client, namespace: &str, pod: &str, wanted: &Wanted) -> Result<String> {
+async fn from_log(client: &Client, namespace: &str, pod: &str, wanted: &Wanted<'_>) -> Result<String> {
     let log = log(client, namespace, pod, CONTAINER).await?;
     let frame = frames(&log).pop().context("there is no whole report in it")?;
-    wanted.take(unzipped(&frame.bytes)?, &frame.sha256)
+    wanted.take(unzipped(&frame.bytes)?, &frame.sha256, Some(pod))
 }

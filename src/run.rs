@@ -4,7 +4,7 @@ use crate::ToolFailure;
 use crate::areas::{self, Areas};
 use crate::cli::{OutputTo, RunArgs};
 use crate::config::{self, Loaded, Mistake, Without};
-use crate::deliver;
+use crate::deliver::Delivery;
 use crate::deployed::{inventory, unread};
 use crate::interrupts::Interrupts;
 use crate::output::{self, Style};
@@ -139,8 +139,11 @@ pub(crate) async fn run(args: &RunArgs, style: Style, mut interrupts: Interrupts
     };
     let scope = Scope::new(&id, Duration::from_secs(loaded.config.run.limit_s), journal, sink);
     let started_at = scope.now();
+    let mut delivery = Delivery::new(&args.deliver, &loaded.config.cluster, args.pod.as_deref());
     let work = async {
-        let (about, mut planned) = planned(&loaded, &choice, &scope).await?;
+        let claim = scope.until_cancelled(delivery.claim(scope.run_id()));
+        let (planned, _) = tokio::join!(planned(&loaded, &choice, &scope), claim);
+        let (about, mut planned) = planned?;
         warn(&loaded, loaded.written_secrets.iter().chain(&loaded.missing));
         progress.expect(planned.steps.len());
         rights::withhold(&mut planned, &loaded.config.cluster, &scope).await;
@@ -164,7 +167,7 @@ pub(crate) async fn run(args: &RunArgs, style: Style, mut interrupts: Interrupts
     let report = report(run, basis, results, told);
     let code = ExitCode::of(&report, args.fail_on_advisory);
     let written = write(&report, args, style);
-    let delivered = deliver::deliver(&report, &args.deliver, &loaded.config.cluster).await;
+    let delivered = delivery.deliver(&report).await;
     Ok(if written && delivered { code } else { ExitCode::NotWritten })
 }
 
@@ -278,13 +281,22 @@ struct Basis<'a> {
     choice: &'a Choice,
 }
 
+/// What the command line says beside the configuration.
+fn overrides(choice: &Choice) -> Vec<String> {
+    let only = choice.only.iter().map(|only| format!("--only {only}"));
+    only.chain(choice.consent.iter().map(|target| format!("--consent {target}"))).collect()
+}
+
+/// The digest of a configuration, secrets left out, and of what the command line says beside it.
+pub(crate) fn config_sha256(loaded: &Loaded, choice: &Choice) -> String {
+    sha256_of(&json!({ "file": loaded.sha256, "overrides": overrides(choice) }))
+}
+
 fn report(run: Run, basis: Basis<'_>, results: Vec<CheckResult>, told: Told) -> Report {
     let Basis { loaded, about, planned, choice } = basis;
     let config = &loaded.config;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let (uid, version) = about.cluster.map(|seen| (seen.uid, seen.version)).unwrap_or_default();
-    let mut overrides: Vec<String> = choice.only.iter().map(|only| format!("--only {only}")).collect();
-    overrides.extend(choice.consent.iter().map(|target| format!("--consent {target}")));
     let mut sources = vec![loaded.source.clone()];
     sources.extend(about.sources);
     seal(Report {
@@ -300,9 +312,9 @@ fn report(run: Run, basis: Basis<'_>, results: Vec<CheckResult>, told: Told) -> 
             workloads: about.workloads,
         },
         config: Config {
-            sha256: sha256_of(&json!({ "file": loaded.sha256, "overrides": overrides })),
+            sha256: config_sha256(loaded, choice),
             sources,
-            overrides,
+            overrides: overrides(choice),
             waivers: planned.waivers.clone(),
         },
         plan: planned.contract(),

@@ -12,7 +12,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use preflight_cluster::{ClusterAccess, connect, put_result};
+use preflight_cluster::{Client, ClusterAccess, ResultMap, connect};
+use preflight_core::CannotTell;
 use preflight_report::{REPORT_BYTES_MAX, Report, sha256_hex, to_json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +24,9 @@ use url::Url;
 
 /// The longest that one delivery over the network may take.
 const NETWORK_LIMIT: Duration = Duration::from_secs(20);
+
+/// The longest that the taking away of an earlier result may take.
+const CLAIM_LIMIT: Duration = Duration::from_secs(5);
 
 /// The most bytes in a ConfigMap: 1 MiB less what stands beside the report.
 const CONFIG_MAP_BYTES_MAX: usize = 1024 * 1024 - 4_096;
@@ -98,6 +102,70 @@ impl fmt::Display for Route {
     }
 }
 
+/// Where results go, and what was said there of the run that began.
+pub(crate) struct Delivery<'a> {
+    routes: &'a [Route],
+    access: &'a ClusterAccess,
+    /// The pod that the run is in.
+    pod: Option<&'a str>,
+    /// The ConfigMaps that have no earlier result any more.
+    claimed: Vec<&'a Route>,
+}
+
+impl<'a> Delivery<'a> {
+    pub(crate) fn new(routes: &'a [Route], access: &'a ClusterAccess, pod: Option<&'a str>) -> Self {
+        Self { routes, access, pod, claimed: vec![] }
+    }
+
+    /// Takes the earlier results away from where this run's will be: whoever looks there must not find the verdict of another
+    /// run. Where that fails, the run goes on: its result is still put there in the end.
+    pub(crate) async fn claim(&mut self, run: &str) {
+        for route in self.routes {
+            let Route::ConfigMap { namespace, name } = route else { continue };
+            let claim = async {
+                let client = &own_client(self.access).await?;
+                let map = ResultMap { client, namespace: namespace.as_deref(), name, key: REPORT_KEY };
+                map.claim(run, &TEXT_KEYS).await
+            };
+            match tokio::time::timeout(CLAIM_LIMIT, claim).await {
+                Ok(Ok(())) => self.claimed.push(route),
+                Ok(Err(error)) => complain(&format!("warning: --deliver {route}: {error}")),
+                Err(_) => {
+                    complain(&format!("warning: --deliver {route}: no answer within {} s", CLAIM_LIMIT.as_secs()))
+                }
+            }
+        }
+    }
+
+    /// Sends a report out by every route. Whether all of them worked.
+    pub(crate) async fn deliver(&self, report: &Report) -> bool {
+        if self.routes.is_empty() {
+            return true;
+        }
+        let json = to_json(report);
+        let parcel = Parcel { report, sha256: sha256_hex(json.as_bytes()), json };
+        let mut arrived = vec![];
+        // The termination message comes last: it says where the report is.
+        let (last, first): (Vec<_>, Vec<_>) =
+            self.routes.iter().partition(|route| matches!(route, Route::Termination(_)));
+        for route in first.into_iter().chain(last) {
+            match parcel.send(route, self, &arrived).await {
+                Ok(()) => arrived.push(route.to_string()),
+                Err(error) => complain(&format!("error: --deliver {route}: {error:#}")),
+            }
+        }
+        arrived.len() == self.routes.len()
+    }
+}
+
+/// In a pod it is the pod's own ServiceAccount that may write there.
+async fn own_client(access: &ClusterAccess) -> Result<Client, CannotTell> {
+    connect(&ClusterAccess { in_cluster: true, ..access.clone() }).await
+}
+
+/// What stands beside the report in a ConfigMap, and the run's id.
+const TEXT_KEYS: [&str; 4] = ["pod", "verdict", "sha256", "finishedAt"];
+
 /// A report on its way.
 struct Parcel<'a> {
     report: &'a Report,
@@ -105,27 +173,8 @@ struct Parcel<'a> {
     sha256: String,
 }
 
-/// Sends a report out by every route. Whether all of them worked.
-pub(crate) async fn deliver(report: &Report, routes: &[Route], access: &ClusterAccess) -> bool {
-    if routes.is_empty() {
-        return true;
-    }
-    let json = to_json(report);
-    let parcel = Parcel { report, sha256: sha256_hex(json.as_bytes()), json };
-    let mut arrived = vec![];
-    // The termination message comes last: it says where the report is.
-    let (last, first): (Vec<_>, Vec<_>) = routes.iter().partition(|route| matches!(route, Route::Termination(_)));
-    for route in first.into_iter().chain(last) {
-        match parcel.send(route, access, &arrived).await {
-            Ok(()) => arrived.push(route.to_string()),
-            Err(error) => complain(&format!("error: --deliver {route}: {error:#}")),
-        }
-    }
-    arrived.len() == routes.len()
-}
-
 impl Parcel<'_> {
-    async fn send(&self, route: &Route, access: &ClusterAccess, arrived: &[String]) -> Result<()> {
+    async fn send(&self, route: &Route, delivery: &Delivery<'_>, arrived: &[String]) -> Result<()> {
         match route {
             Route::Termination(path) => {
                 let message = Message::of(self.report, &self.sha256, arrived);
@@ -134,27 +183,35 @@ impl Parcel<'_> {
             }
             Route::Log => say(&frame::text(&self.report.run.id, &self.sha256, &zipped(&self.json)?)),
             Route::File(path) => Ok(preflight_report::write(path, self.json.as_bytes())?),
-            Route::ConfigMap { namespace, name } => self.to_config_map(namespace.as_deref(), name, access).await,
+            Route::ConfigMap { namespace, name } => {
+                self.to_config_map(namespace.as_deref(), name, delivery, delivery.claimed.contains(&route)).await
+            }
             Route::Put(url) => self.put(url).await,
         }
     }
 
-    async fn to_config_map(&self, namespace: Option<&str>, name: &str, access: &ClusterAccess) -> Result<()> {
+    async fn to_config_map(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+        delivery: &Delivery<'_>,
+        is_claimed: bool,
+    ) -> Result<()> {
         let report = zipped(&self.json)?;
         if report.len() > CONFIG_MAP_BYTES_MAX {
             bail!("the report has {} bytes compressed, and a ConfigMap takes {CONFIG_MAP_BYTES_MAX}", report.len());
         }
+        let [pod, verdict, sha256, finished_at] = TEXT_KEYS;
         let text = BTreeMap::from([
-            ("runId", self.report.run.id.clone()),
-            ("verdict", self.report.summary.verdict.to_string()),
-            ("sha256", self.sha256.clone()),
-            ("finishedAt", self.report.run.finished_at.to_string()),
+            (pod, delivery.pod.unwrap_or_default().to_owned()),
+            (verdict, self.report.summary.verdict.to_string()),
+            (sha256, self.sha256.clone()),
+            (finished_at, self.report.run.finished_at.to_string()),
         ]);
-        // In a pod it is the pod's own ServiceAccount that may write there.
-        let access = ClusterAccess { in_cluster: true, ..access.clone() };
         let put = async {
-            let client = connect(&access).await?;
-            put_result(&client, namespace, name, &text, (REPORT_KEY, report)).await
+            let client = &own_client(delivery.access).await?;
+            let map = ResultMap { client, namespace, name, key: REPORT_KEY };
+            map.put(&self.report.run.id, is_claimed, &text, report).await
         };
         let done = tokio::time::timeout(NETWORK_LIMIT, put).await;
         Ok(done.map_err(|_| anyhow!("no answer within {} s", NETWORK_LIMIT.as_secs()))??)

@@ -3,11 +3,15 @@
 use super::Basis;
 use anyhow::{Context, Result, bail};
 use preflight_connections::settings::Tls;
+use preflight_report::sha256_of;
 use serde_json::{Map, Value, json};
 use std::path::{Component, Path, PathBuf};
 
 /// The most bytes of text in a ConfigMap; Kubernetes takes 1 MiB, names included.
 const BYTES_MAX: usize = 1024 * 1024 - 16 * 1024;
+
+/// How many hexadecimal digits tell the files of one ConfigMap from those of another.
+const SUFFIX_DIGITS: usize = 10;
 
 /// What goes into a ConfigMap, and where each key of it stands in the volume.
 pub(super) struct Files {
@@ -15,6 +19,15 @@ pub(super) struct Files {
     pub(super) items: Vec<Value>,
     /// Where the configuration stands in the volume.
     pub(super) config: String,
+}
+
+impl Files {
+    /// The end of the ConfigMap's name, which is another one for other files.
+    pub(super) fn suffix(&self) -> String {
+        let mut sha256 = sha256_of(&json!([self.data, self.items]));
+        sha256.truncate(SUFFIX_DIGITS);
+        format!("config-{sha256}")
+    }
 }
 
 /// Reads the configuration and what it names.

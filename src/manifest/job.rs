@@ -2,9 +2,10 @@
 
 use super::{Basis, files};
 use crate::output::complain;
+use crate::run::config_sha256;
 use anyhow::Result;
 use preflight_core::{Disruption, Permission};
-use preflight_report::ExitCode;
+use preflight_report::{ExitCode, Transition};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -14,14 +15,25 @@ pub(crate) const CONTAINER: &str = "preflight";
 /// The annotation with the ConfigMap that the result is put into.
 pub(crate) const RESULT_ANNOTATION: &str = "eks-preflight/result";
 
-/// The annotation with the digest of the plan.
+/// The annotation with the digest of the plan, ...
 pub(crate) const PLAN_ANNOTATION: &str = "eks-preflight/plan-sha256";
+
+/// ... with that of the configuration and of what was chosen of the plan, as the report names it, ...
+pub(crate) const CONFIG_ANNOTATION: &str = "eks-preflight/config-sha256";
+
+/// ... and with the step.
+pub(crate) const TRANSITION_ANNOTATION: &str = "eks-preflight/transition";
+
+/// The variable with the name of the pod.
+const POD_VARIABLE: &str = "EKS_PREFLIGHT_POD";
 
 /// Nobody in particular, and not root.
 const USER: u32 = 65_532;
 
-/// Exit codes after which another attempt would ask the same question again until the answer is pleasant.
-const FINAL: [ExitCode; 4] = [ExitCode::Usage, ExitCode::NoGo, ExitCode::Inconclusive, ExitCode::GoWithFailedAdvisory];
+/// Exit codes after which another attempt would ask the same question again until the answer is pleasant. Where a report
+/// could not be written, the verdict was there all the same.
+const FINAL: [ExitCode; 5] =
+    [ExitCode::Usage, ExitCode::NoGo, ExitCode::Inconclusive, ExitCode::GoWithFailedAdvisory, ExitCode::NotWritten];
 
 /// How often a Job is attempted again that had no verdict.
 const RETRIES: u32 = 2;
@@ -40,12 +52,13 @@ pub(super) fn documents(basis: &Basis<'_>) -> Result<Vec<Value>> {
     let files = files::read(basis)?;
     warn(basis, &files);
     let (names, to) = (&basis.names, &basis.planned.transition.to);
-    let config = format!("{}-config", names.name);
+    let config = format!("{}-{}", names.name, files.suffix());
     let mut metadata = names.metadata(&format!("{}-{}", names.name, dashed(to)), &names.namespace);
     metadata["annotations"] = json!({
-        "eks-preflight/transition": transition(basis),
+        TRANSITION_ANNOTATION: transition(&basis.planned.transition),
         RESULT_ANNOTATION: names.result(),
         PLAN_ANNOTATION: preflight_report::plan_sha256(&basis.planned.contract()),
+        CONFIG_ANNOTATION: config_sha256(basis.loaded, basis.choice),
     });
     let job = json!({
         "apiVersion": "batch/v1",
@@ -63,14 +76,16 @@ pub(super) fn documents(basis: &Basis<'_>) -> Result<Vec<Value>> {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": names.metadata(&config, &names.namespace),
+        // Another attempt of this Job must not read what a later one is made of.
+        "immutable": true,
         "data": files.data,
     });
     Ok(vec![data, job])
 }
 
-/// The step, for people.
-pub(super) fn transition(basis: &Basis<'_>) -> String {
-    let preflight_report::Transition { from, to } = &basis.planned.transition;
+/// The step, in words.
+pub(crate) fn transition(step: &Transition) -> String {
+    let Transition { from, to } = step;
     format!("{} to {to}", if from.is_empty() { "the start" } else { from })
 }
 
@@ -105,6 +120,7 @@ fn pod(basis: &Basis<'_>, config: &str, files: &files::Files) -> Value {
             "name": CONTAINER,
             "image": names.image,
             "args": arguments(basis, &files.config),
+            "env": [{ "name": POD_VARIABLE, "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }],
             // Where the Secret lacks a variable, or is not there, the tool says so and exits with 2.
             "envFrom": [{ "secretRef": { "name": format!("{}-secrets", names.name), "optional": true } }],
             "resources": resources(basis),

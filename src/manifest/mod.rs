@@ -9,7 +9,9 @@ mod rbac;
 mod tests;
 mod values;
 
-pub(crate) use job::{CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION};
+pub(crate) use job::{
+    CONFIG_ANNOTATION, CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION, TRANSITION_ANNOTATION, transition,
+};
 
 use crate::areas::Areas;
 use crate::cli::{ManifestArgs, ManifestOf, Notation};

@@ -1,6 +1,7 @@
 //! The values of the Helm chart in `deploy/chart`: what it cannot know is taken from the plan.
 
 use super::{Basis, files, job, rbac};
+use crate::run::config_sha256;
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -15,8 +16,10 @@ pub(super) fn values(basis: &Basis<'_>) -> Result<Value> {
         "plan": {
             "to": transition.to,
             "suffix": job::dashed(&transition.to),
-            "transition": job::transition(basis),
+            "transition": job::transition(transition),
             "sha256": preflight_report::plan_sha256(&basis.planned.contract()),
+            "configSha256": config_sha256(basis.loaded, basis.choice),
+            "configMapSuffix": files.suffix(),
             "arguments": job::choice(basis),
             "podFailurePolicy": job::failure_policy(),
             "activeDeadlineSeconds": job::deadline_s(basis),

@@ -4,7 +4,7 @@ use crate::live::{audit, host, live, wait};
 use crate::shop::{Shop, exit_code, role};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
-use kube::api::{DeleteParams, EvictParams, Patch, PatchParams};
+use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams};
 use preflight_core::Timestamp;
 use preflight_fixtures::lab::{Fault, Lab, LabOptions};
 use serde_json::{Value, json};
@@ -138,7 +138,11 @@ fn a_pod_judges_real_servers_and_writes_to_them_with_consent() {
             place.api::<Job>().get_opt(&job).await.unwrap().is_none().then_some(())
         })
         .await;
-        place.api::<ConfigMap>().delete("preflight-config", &DeleteParams::default()).await.unwrap();
+        let maps = place.api::<ConfigMap>();
+        let config =
+            maps.list(&ListParams::default()).await.unwrap().items.into_iter().filter_map(|map| map.metadata.name);
+        let config = config.into_iter().find(|name| name.starts_with("preflight-config-")).unwrap();
+        maps.delete(&config, &DeleteParams::default()).await.unwrap();
         let job = shop.start(|_| ()).await;
         assert_eq!(end_of(&shop, &job).await, failed_by_policy(10));
         let failed = with_outcome(&shop.fetched(&job), "fail");

@@ -16,6 +16,7 @@ mod live;
 mod manifests;
 mod measure;
 mod pods;
+mod results;
 mod shop;
 #[allow(dead_code, reason = "the other tests of the program use the rest of it")]
 #[path = "../it/store.rs"]

@@ -98,14 +98,46 @@ fn answer(method: &str, path: &str, body: String, things: &Things) -> (u16, Stri
         }
         (_, None) => (404, missing.to_string()),
         ("PATCH", Some(thing)) => {
-            let (mut whole, patch): (Value, Value) =
-                (serde_json::from_str(thing).unwrap(), serde_json::from_str(&body).unwrap());
-            for (key, value) in patch.as_object().unwrap() {
-                whole[key] = value.clone();
+            let mut whole: Value = serde_json::from_str(thing).unwrap();
+            match serde_json::from_str(&body).unwrap() {
+                Value::Array(steps) if !steps.iter().all(|step| step_done(&mut whole, step)) => {
+                    return (422, json!({ "kind": "Status", "code": 422, "message": "testing failed" }).to_string());
+                }
+                Value::Array(_) => {}
+                patch => merge(&mut whole, &patch),
             }
             *thing = whole.to_string();
             (200, whole.to_string())
         }
         (_, Some(thing)) => (200, thing.clone()),
+    }
+}
+
+/// RFC 7396.
+fn merge(whole: &mut Value, patch: &Value) {
+    let Some(fields) = patch.as_object() else { return *whole = patch.clone() };
+    if !whole.is_object() {
+        *whole = json!({});
+    }
+    for (key, value) in fields {
+        match value {
+            Value::Null => drop(whole.as_object_mut().unwrap().remove(key)),
+            _ => merge(&mut whole[key], value),
+        }
+    }
+}
+
+/// RFC 6902, as far as it is used: a test, and members that are added.
+fn step_done(whole: &mut Value, step: &Value) -> bool {
+    let (path, value) = (step["path"].as_str().unwrap(), &step["value"]);
+    let (place, key) = path.rsplit_once('/').unwrap();
+    match (step["op"].as_str().unwrap(), whole.pointer_mut(place).and_then(Value::as_object_mut)) {
+        ("test", Some(fields)) => fields.get(key) == Some(value),
+        ("add", Some(fields)) => {
+            fields.insert(key.to_owned(), value.clone());
+            true
+        }
+        (_, None) => false,
+        (op, _) => panic!("`{op}` is not answered here"),
     }
 }

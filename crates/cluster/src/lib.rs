@@ -33,6 +33,6 @@ pub use kube::Client;
 pub use kube::core::{Selector, SelectorExt};
 pub use live::load_live;
 pub use load::load;
-pub use outcome::{JobRun, PodRun, job_run, log, put_result, result_bytes};
+pub use outcome::{JobRun, PodRun, ResultMap, job_run, log, result_bytes};
 pub use pairs::Pair;
 pub use pods::{SeenCondition, SeenContainer, SeenExit, SeenPod, pods};
