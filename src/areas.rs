@@ -33,6 +33,20 @@ pub(crate) fn metas() -> impl Iterator<Item = &'static Meta> {
         .chain(of(preflight_load::CATALOGUE))
 }
 
+/// The checks that are about what the configuration says, whatever is deployed. Every other one needs the inventory.
+const OF_CONFIGURATION: &[&str] = &[
+    "idempotency.effects-observable",
+    "idempotency.duplicates-harmless",
+    "connections.path-admits",
+    "load.domain-isolated",
+    "load.slo-holds",
+];
+
+/// Whether nobody can tell without an inventory what a check is about, or what it comes to.
+pub(crate) fn needs_inventory(meta: &Meta) -> bool {
+    !OF_CONFIGURATION.contains(&meta.id)
+}
+
 impl Areas {
     /// Puts together what a configuration and an inventory say.
     pub(crate) fn new(config: &Config, inventory: Inventory) -> Self {
@@ -105,5 +119,24 @@ fn for_idempotency(endpoint: &Endpoint) -> preflight_idempotency::Endpoint {
             };
             preflight_idempotency::Management { url: url.clone(), username, password }
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_check_of_the_configuration_alone_reads_no_inventory() {
+        for id in OF_CONFIGURATION {
+            let (area, name) = id.split_once('.').unwrap();
+            assert!(metas().any(|meta| meta.id == *id), "{id}");
+            let folder = if area == "load" { "loadtests".to_owned() } else { format!("checks/{area}") };
+            let path = format!("{folder}/src/{}.rs", name.replace('-', "_"));
+            let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            assert!(!code.contains("inventory") && !code.contains("deployed()"), "{id}");
+        }
     }
 }

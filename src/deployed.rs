@@ -95,14 +95,24 @@ fn place(config: &config::Config, error: &InventoryError) -> Option<String> {
         InventoryError::Syntax { .. }
         | InventoryError::Shape { .. }
         | InventoryError::Twice { .. }
-        | InventoryError::Unread(_) => None,
+        | InventoryError::Unread(_)
+        | InventoryError::Forbidden { .. } => None,
     }
 }
 
+/// That the cluster could not be read.
+#[derive(Clone, Copy)]
+pub(crate) struct Unread<'a> {
+    pub why: &'a CannotTell,
+    /// Whether it let this tool read a part.
+    pub is_reached: bool,
+}
+
 /// Why the cluster could not be read, if that is the error.
-pub(crate) fn unread(error: &anyhow::Error) -> Option<&CannotTell> {
+pub(crate) fn unread(error: &anyhow::Error) -> Option<Unread<'_>> {
     match error.downcast_ref()? {
-        InventoryError::Unread(why) => Some(why),
+        InventoryError::Unread(why) => Some(Unread { why, is_reached: false }),
+        InventoryError::Forbidden { why, is_reached } => Some(Unread { why, is_reached: *is_reached }),
         _ => None,
     }
 }

@@ -63,7 +63,7 @@ fn failure_code(error: &anyhow::Error) -> ExitCode {
     if error.is::<ToolFailure>() {
         return ExitCode::Internal;
     }
-    match deployed::unread(error).map(|why| why.reason) {
+    match deployed::unread(error).map(|unread| unread.why.reason) {
         Some(Reason::Forbidden | Reason::Unreachable | Reason::Timeout | Reason::Unsupported) => {
             ExitCode::NothingReached
         }

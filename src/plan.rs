@@ -1,16 +1,20 @@
 //! The plan: which checks of which subjects a transition needs, at which level, and which of them may run.
 
 use crate::areas::{self, Areas};
-use crate::config::{Loaded, nearest};
-use crate::deployed::nothing_deployed;
+use crate::config::{Loaded, Waiver, nearest};
+use crate::deployed::{Unread, nothing_deployed};
 use crate::pattern;
 use anyhow::{Result, bail};
+use preflight_cluster::Inventory;
 use preflight_core::{
     CannotTell, Check, Disruption, Item, ItemKind, Job, Level, Meta, Phase, Reason, Right, Run, Scope,
 };
 use preflight_report::{Excluded, Plan, PlanItem, Transition};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// The subject of a check of which nobody knows the subjects.
+const EVERYTHING: &str = "everything";
 
 /// What the command line says about a plan.
 #[derive(Clone, Debug, Default)]
@@ -66,17 +70,41 @@ impl Planned {
         Ok(planned)
     }
 
-    /// The plan where what is deployed could not be read: every check, of everything, and none of them can tell.
+    /// The plan where what is deployed could not be read. What the configuration alone decides is planned as ever; of every
+    /// other check nobody knows the subjects, so each is required, of everything, and cannot tell.
     ///
     /// # Errors
     /// If the phase is not known.
-    pub(crate) fn unread(loaded: &Loaded, choice: &Choice, why: &CannotTell) -> Result<Self> {
+    pub(crate) fn unread(loaded: &Loaded, choice: &Choice, unread: Unread<'_>) -> Result<Self> {
         let (phase, mut planned) = Self::empty(loaded, choice)?;
-        let target = loaded.config.cluster.target();
-        let detail = format!("what is deployed could not be read: {}", why.detail);
+        // Where the cluster answered, it is no target that could not be reached.
+        let targets = if unread.is_reached { vec![] } else { vec![loaded.config.cluster.target()] };
+        let detail = format!("what is deployed could not be read: {}", unread.why.detail);
+        let mut items = Areas::new(&loaded.config, Inventory::default()).items();
         for meta in areas::metas() {
-            let check = Unread(CannotTell::new(why.reason, &detail));
-            planned.add(meta, Item::planned("everything", vec![target.clone()], check), phase, loaded);
+            if areas::needs_inventory(meta) {
+                let check = CannotRun(CannotTell::new(unread.why.reason, &detail));
+                planned.add(meta, Item::planned(EVERYTHING, targets.clone(), check), phase, loaded);
+            }
+            for (_, item) in items.extract_if(.., |(of, _)| of.id == meta.id && !areas::needs_inventory(meta)) {
+                planned.add(meta, item, phase, loaded);
+            }
+        }
+        planned.list_what_has_no_subject(phase, loaded);
+        planned.unique()?;
+        planned.leave_out(&choice.only);
+        planned.withhold_consent(&choice.consent);
+        let is_open = |check: &str| areas::metas().any(|meta| meta.id == check && areas::needs_inventory(meta));
+        for waiver in loaded.config.waivers.iter().filter(|waiver| !is_open(&waiver.check)) {
+            planned.lower(waiver);
+        }
+        for step in planned.steps.iter_mut().filter(|step| areas::needs_inventory(step.meta)) {
+            // The subject that is selected, consented to or waived may be among those that nobody knows.
+            let of_check = |wanted: &String| pattern::matches(wanted.split(':').next().unwrap_or(wanted), step.meta.id);
+            if choice.only.is_empty() || choice.only.iter().any(of_check) {
+                step.skip = None;
+            }
+            step.level = Level::Required;
         }
         Ok(planned)
     }
@@ -97,12 +125,12 @@ impl Planned {
             let is_named = is_planned || self.excluded.iter().any(|one| one.check == meta.id);
             if !is_planned && is_raised(meta, loaded) {
                 let why = "`required` in the configuration names it, and there is nothing that it could be about";
-                let check = Unread(CannotTell::prerequisite(why));
-                self.add(meta, Item::planned("everything", vec![], check), phase, loaded);
+                let check = CannotRun(CannotTell::prerequisite(why));
+                self.add(meta, Item::planned(EVERYTHING, vec![], check), phase, loaded);
             } else if !is_named {
                 self.excluded.push(Excluded {
                     check: meta.id.to_owned(),
-                    subject: "everything".to_owned(),
+                    subject: EVERYTHING.to_owned(),
                     reason: "the configuration and what is deployed name nothing that it is about".to_owned(),
                 });
             }
@@ -133,22 +161,22 @@ impl Planned {
     }
 
     fn select(&mut self, only: &[String], why: impl Fn() -> Option<String>) -> Result<()> {
-        let fits = |wanted: &str, step: &Step| {
-            let (check, subject) = wanted.split_once(':').map_or((wanted, "*"), |(check, subject)| (check, subject));
-            pattern::matches(check, step.meta.id) && pattern::matches(subject, &step.subject)
-        };
         for wanted in only {
-            if !self.steps.iter().any(|step| fits(wanted, step)) {
+            if !self.steps.iter().any(|step| step.fits(wanted)) {
                 let why = why().unwrap_or_else(|| "`eks-preflight plan --to …` lists it".to_owned());
                 bail!("--only {wanted}: nothing in the plan fits; {why}");
             }
         }
+        self.leave_out(only);
+        Ok(())
+    }
+
+    fn leave_out(&mut self, only: &[String]) {
         for step in &mut self.steps {
-            if !only.is_empty() && !only.iter().any(|wanted| fits(wanted, step)) {
+            if !only.is_empty() && !only.iter().any(|wanted| step.fits(wanted)) {
                 step.skip = Some((Reason::NotSelected, format!("left out by --only {}", only.join(" --only "))));
             }
         }
-        Ok(())
     }
 
     fn consent(&mut self, consent: &[String]) -> Result<()> {
@@ -165,35 +193,46 @@ impl Planned {
                 near.unwrap_or_default()
             );
         }
-        for step in self.steps.iter_mut().filter(|step| step.skip.is_none() && step.meta.disruption.needs_consent()) {
+        self.withhold_consent(consent);
+        Ok(())
+    }
+
+    fn withhold_consent(&mut self, consent: &[String]) {
+        let needs = |step: &&mut Step| step.skip.is_none() && step.meta.disruption.needs_consent();
+        for step in self.steps.iter_mut().filter(needs) {
             if !consent.contains(&step.subject) && !step.targets.iter().all(|target| consent.contains(target)) {
                 let does = if step.meta.disruption == Disruption::Loads { "loads" } else { "writes to" };
                 let text = format!("it {does} its targets, and nobody consented; add --consent {}", step.subject);
                 step.skip = Some((Reason::NotConsented, text));
             }
         }
-        Ok(())
     }
 
     fn waive(&mut self, loaded: &Loaded) -> Result<()> {
         for (index, waiver) in loaded.config.waivers.iter().enumerate() {
+            if self.lower(waiver) {
+                continue;
+            }
             let of_check = |step: &&Step| step.meta.id == waiver.check;
             let subjects = self.steps.iter().filter(of_check).map(|step| step.subject.as_str());
             let near = nearest(&waiver.subject, subjects).map(|near| format!("; did you mean `{near}`?"));
-            let fits = |step: &&mut Step| step.meta.id == waiver.check && step.subject == waiver.subject;
-            let Some(step) = self.steps.iter_mut().find(fits) else {
-                let text = format!(
-                    "the waiver of {} for `{}` fits nothing in the plan; remove it{}",
-                    waiver.check,
-                    waiver.subject,
-                    near.unwrap_or_default()
-                );
-                let mistake = loaded.mistake(&format!("waivers[{index}].subject"), text);
-                return Err(loaded.mistaken(vec![mistake]).into());
-            };
-            if step.level == Level::Advisory {
-                continue;
-            }
+            let text = format!(
+                "the waiver of {} for `{}` fits nothing in the plan; remove it{}",
+                waiver.check,
+                waiver.subject,
+                near.unwrap_or_default()
+            );
+            let mistake = loaded.mistake(&format!("waivers[{index}].subject"), text);
+            return Err(loaded.mistaken(vec![mistake]).into());
+        }
+        Ok(())
+    }
+
+    /// Lowers the level of what a waiver names. Whether that is in the plan.
+    fn lower(&mut self, waiver: &Waiver) -> bool {
+        let fits = |step: &&mut Step| step.meta.id == waiver.check && step.subject == waiver.subject;
+        let Some(step) = self.steps.iter_mut().find(fits) else { return false };
+        if step.level != Level::Advisory {
             step.level = Level::Advisory;
             self.waivers.push(preflight_report::Waiver {
                 check: waiver.check.clone(),
@@ -203,7 +242,7 @@ impl Planned {
                 expires: waiver.expires,
             });
         }
-        Ok(())
+        true
     }
 
     /// The plan as the report carries it; its digest is made when the report is sealed.
@@ -251,16 +290,22 @@ fn is_raised(meta: &Meta, loaded: &Loaded) -> bool {
     loaded.config.required.iter().any(|wanted| pattern::matches(wanted, meta.id))
 }
 
-/// A check of what could not be read.
-struct Unread(CannotTell);
+/// A check that cannot be run.
+struct CannotRun(CannotTell);
 
-impl Check for Unread {
+impl Check for CannotRun {
     fn run<'a>(&'a self, _scope: &'a Scope) -> Run<'a> {
         Box::pin(async { Err(self.0.clone()) })
     }
 }
 
 impl Step {
+    /// Whether it is what `--only` says: a pattern of check ids, or `CHECK:SUBJECT`.
+    fn fits(&self, wanted: &str) -> bool {
+        let (check, subject) = wanted.split_once(':').map_or((wanted, "*"), |(check, subject)| (check, subject));
+        pattern::matches(check, self.meta.id) && pattern::matches(subject, &self.subject)
+    }
+
     /// The names with which somebody can consent to it.
     fn consentable(&self) -> impl Iterator<Item = &str> {
         let names = self.targets.iter().chain([&self.subject]).map(String::as_str);

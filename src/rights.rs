@@ -2,7 +2,8 @@
 //! becomes `unknown: forbidden`, with the right by name, instead of whatever its check would make of a refusal.
 
 use crate::plan::Planned;
-use preflight_cluster::{Client, ClusterAccess, connect, may};
+pub(crate) use preflight_cluster::named;
+use preflight_cluster::{Client, ClusterAccess, connect, may, not_granted};
 use preflight_core::{CannotTell, Permission, Reason, Right, Scope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,10 +35,8 @@ pub(crate) async fn withhold(planned: &mut Planned, access: &ClusterAccess, scop
     // What was not answered counts as allowed.
     let is_lacking = |right: &&Right| matches!(answers.get(*right), Some(Ok(false)));
     for step in planned.steps.iter_mut().filter(|step| step.skip.is_none()) {
-        let missing: Vec<String> = step.rights.iter().filter(is_lacking).map(named).collect();
-        if !missing.is_empty() {
-            let text = format!("the cluster does not allow this tool to {}", missing.join(", nor to "));
-            step.skip = Some((Reason::Forbidden, text));
+        if step.rights.iter().any(|right| is_lacking(&right)) {
+            step.skip = Some((Reason::Forbidden, not_granted(step.rights.iter().filter(is_lacking))));
         }
     }
 }
@@ -66,28 +65,4 @@ pub(crate) async fn answers(
     };
     drop(scope.within(ALL_LIMIT, "asking the cluster what this tool may do", gathered).await);
     answers
-}
-
-/// `get serviceaccounts orders in the namespace shop`.
-pub(crate) fn named(right: &Right) -> String {
-    let Permission::Kubernetes { verb, group, resource } = right.permission else { return String::new() };
-    let group = if group.is_empty() { String::new() } else { format!(".{group}") };
-    let name = right.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-    let place =
-        right.namespace.as_ref().map_or("in the whole cluster".to_owned(), |name| format!("in the namespace {name}"));
-    format!("{verb} {resource}{group}{name} {place}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_right_is_named_with_verb_resource_and_place() {
-        let right = Right::kubernetes("create", "", "serviceaccounts/token", "shop", "orders");
-        assert_eq!(named(&right), "create serviceaccounts/token orders in the namespace shop");
-        let permission = Permission::Kubernetes { verb: "list", group: "metrics.k8s.io", resource: "nodes" };
-        let right = Right { permission, namespace: None, name: None };
-        assert_eq!(named(&right), "list nodes.metrics.k8s.io in the whole cluster");
-    }
 }

@@ -13,6 +13,7 @@ mod health;
 mod inventory;
 mod jobs;
 mod live;
+mod makers;
 mod manifests;
 mod measure;
 mod pods;

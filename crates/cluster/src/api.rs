@@ -6,6 +6,9 @@ use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config};
 use preflight_core::{CannotTell, Permission, Reason, Right};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::PathBuf;
 
 /// Connects as the configuration says. Where both are given, the pod's own ServiceAccount is taken in a pod, and the
 /// kubeconfig outside of one.
@@ -32,20 +35,34 @@ pub async fn connect(access: &ClusterAccess) -> Result<Client, CannotTell> {
 /// the pod that it runs in.
 ///
 /// # Errors
-/// If `KUBECONFIG` names several files.
+/// If `KUBECONFIG` names no file that is there, or several: those `kubectl` merges, and a configuration names one.
 #[expect(clippy::disallowed_methods, reason = "the environment decides for kubectl, too")]
 pub fn as_kubectl(access: ClusterAccess) -> Result<ClusterAccess, CannotTell> {
     if access.kubeconfig.is_some() {
         return Ok(access);
     }
-    let paths = std::env::var_os("KUBECONFIG").map(|paths| std::env::split_paths(&paths).collect::<Vec<_>>());
-    let mut named = paths.unwrap_or_default().into_iter().filter(|path| path.is_file());
-    let home = || std::env::home_dir().map(|home| home.join(".kube/config")).filter(|path| path.is_file());
-    let kubeconfig = named.next().or_else(home);
-    if named.next().is_some() {
-        return Err(wrong("KUBECONFIG names several files; name one with --kubeconfig"));
-    }
+    let variable = std::env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty());
+    let kubeconfig = match variable {
+        Some(paths) => Some(of_variable(&paths)?),
+        None => std::env::home_dir().map(|home| home.join(".kube/config")).filter(|path| path.is_file()),
+    };
     Ok(ClusterAccess { in_cluster: kubeconfig.is_none(), kubeconfig, ..access })
+}
+
+/// The file that `KUBECONFIG` means. As with `kubectl`, one of several may be missing, and the home folder's never stands in.
+fn of_variable(paths: &OsStr) -> Result<PathBuf, CannotTell> {
+    let text = paths.to_string_lossy();
+    let named: BTreeSet<PathBuf> = std::env::split_paths(paths).filter(|path| path.exists()).collect();
+    let mut named = named.into_iter();
+    let fix = "name the one that is meant with --kubeconfig";
+    match (named.next(), named.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(wrong(&format!("KUBECONFIG is `{text}`, which is not there; correct it, unset it, or {fix}"))),
+        (Some(_), Some(_)) => Err(wrong(&format!(
+            "KUBECONFIG is `{text}`, several files, and one is taken; {fix}, or merge them with `kubectl config view \
+             --flatten`"
+        ))),
+    }
 }
 
 fn wrong(detail: &str) -> CannotTell {
@@ -142,6 +159,27 @@ mod tests {
         let error = ask().await;
         assert_eq!(error.reason, Reason::PrerequisiteFailed);
         assert!(!error.detail.contains("hunter2") && error.detail.contains("kubeconfig"), "{error}");
+    }
+
+    #[test]
+    fn a_kubeconfig_of_the_environment_that_is_not_there_is_an_error_and_no_other_file_stands_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other, gone) = (folder.path().join("one"), folder.path().join("other"), folder.path().join("gone"));
+        for path in [&one, &other] {
+            std::fs::write(path, "").unwrap();
+        }
+        let meant = |paths: &[&PathBuf]| {
+            let found = of_variable(&std::env::join_paths(paths).unwrap());
+            found.map_err(|why| why.detail)
+        };
+        assert_eq!(meant(&[&one]), Ok(one.clone()));
+        assert_eq!(meant(&[&gone, &PathBuf::new(), &one, &one]), Ok(one.clone()), "kubectl leaves out what is missing");
+        let error = meant(&[&gone]).unwrap_err();
+        assert!(error.contains(&format!("KUBECONFIG is `{}`, which is not there", gone.display())), "{error}");
+        assert!(error.contains("--kubeconfig"), "{error}");
+        let error = meant(&[&one, &other]).unwrap_err();
+        assert!(error.contains("several files") && error.contains("kubectl config view --flatten"), "{error}");
+        assert!(meant(&[&PathBuf::new(), &PathBuf::new()]).is_err(), "it names something, and nothing is there");
     }
 
     #[tokio::test]

@@ -7,9 +7,17 @@ use std::path::PathBuf;
 /// secret is.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
-    /// The cluster did not let this tool read all of its side.
+    /// The cluster could not be read.
     #[error("{0}")]
     Unread(CannotTell),
+    /// The cluster refused a part of its side for want of rights.
+    #[error("{why}")]
+    Forbidden {
+        /// Every right that is missing, in words.
+        why: CannotTell,
+        /// Whether it granted another part.
+        is_reached: bool,
+    },
     /// A file or a directory.
     #[error("reading {}: {error}", path.display())]
     Read {

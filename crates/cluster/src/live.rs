@@ -6,10 +6,13 @@ use crate::api::refused;
 use crate::cursor::Cursor;
 use crate::files::Reader;
 use crate::json::Item;
-use crate::kubernetes::{Objects, is_maker};
+use crate::kind::{Kind, kinds};
+use crate::kubernetes::{Objects, WORKLOADS, controller, is_kept};
 use crate::load::with_ecs;
 use crate::node::{DOCUMENTS_MAX, Node};
 use crate::pairs::Pair;
+use crate::rights::not_granted;
+use crate::wait::within;
 use crate::{ClusterAccess, Inventory, SeenCluster};
 use futures::io::AsyncReadExt;
 use futures::{StreamExt, stream};
@@ -17,7 +20,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{GetParams, ListParams};
 use kube::core::Request;
 use kube::{Api, Client};
-use preflight_core::{CannotTell, Permission, Reason, Right};
+use preflight_core::{CannotTell, Reason, Right};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
@@ -26,83 +29,14 @@ use std::time::Duration;
 /// The longest that the whole reading may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The longest that one answer may take.
-const ANSWER_LIMIT: Duration = Duration::from_secs(20);
-
 /// The most bytes of one answer.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// How many objects a page has.
-const PAGE: u32 = 500;
-
-/// The most pages of one list.
-const PAGES_MAX: usize = DOCUMENTS_MAX / PAGE as usize;
 
 /// How often a list is begun that expires before its end.
 const ATTEMPTS: usize = 3;
 
 /// How many questions are asked at the same time.
 const AT_ONCE: usize = 4;
-
-/// A kind of objects.
-#[derive(Clone, Debug)]
-struct Kind {
-    kind: &'static str,
-    group: &'static str,
-    resource: &'static str,
-    version: String,
-}
-
-impl Kind {
-    fn new(kind: &'static str, group: &'static str, resource: &'static str, version: &str) -> Self {
-        Self { kind, group, resource, version: version.to_owned() }
-    }
-
-    /// As `apiVersion` says it.
-    fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
-    }
-
-    /// For people: `deployments.apps`.
-    fn name(&self) -> String {
-        if self.group.is_empty() { self.resource.to_owned() } else { format!("{}.{}", self.resource, self.group) }
-    }
-
-    /// Where the API has it.
-    fn url(&self, namespace: Option<&str>) -> String {
-        let root = if self.group.is_empty() { "/api" } else { "/apis" };
-        let below = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
-        format!("{root}/{}{below}/{}", self.api_version(), self.resource)
-    }
-
-    fn right(&self, verb: &'static str, namespace: Option<&str>, name: Option<&str>) -> Right {
-        let permission = Permission::Kubernetes { verb, group: self.group, resource: self.resource };
-        Right { permission, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned) }
-    }
-}
-
-/// The kinds that every cluster has.
-fn built_in() -> Vec<Kind> {
-    vec![
-        Kind::new("Deployment", "apps", "deployments", "v1"),
-        Kind::new("StatefulSet", "apps", "statefulsets", "v1"),
-        Kind::new("DaemonSet", "apps", "daemonsets", "v1"),
-        Kind::new("ReplicaSet", "apps", "replicasets", "v1"),
-        Kind::new("Job", "batch", "jobs", "v1"),
-        Kind::new("CronJob", "batch", "cronjobs", "v1"),
-        Kind::new("Pod", "", "pods", "v1"),
-        Kind::new("Service", "", "services", "v1"),
-        Kind::new("ServiceAccount", "", "serviceaccounts", "v1"),
-        Kind::new("HorizontalPodAutoscaler", "autoscaling", "horizontalpodautoscalers", "v2"),
-    ]
-}
-
-/// Kinds that some clusters have, in a version of theirs.
-const CUSTOM: &[(&str, &str, &str)] = &[
-    ("Rollout", "argoproj.io", "rollouts"),
-    ("ScaledObject", "keda.sh", "scaledobjects"),
-    ("ScaledJob", "keda.sh", "scaledjobs"),
-];
 
 /// A page of a list.
 #[derive(Deserialize)]
@@ -124,15 +58,16 @@ struct PageMetadata {
 /// An object that cannot be read is an error and never absent, and so is a namespace that does not exist.
 ///
 /// # Errors
-/// [`InventoryError::Unread`] if the cluster refuses, does not answer in time, answers something else or is another one than
-/// the configured; otherwise as [`load`](crate::load).
+/// [`InventoryError::Forbidden`] with every right that is missing if the cluster refuses a part; [`InventoryError::Unread`]
+/// if it does not answer in time, answers something else or is another one than the configured; otherwise as
+/// [`load`](crate::load).
 pub async fn load_live(
     client: &Client,
     access: &ClusterAccess,
     ecs: &[PathBuf],
     pairs: &[Pair],
 ) -> Result<Inventory, InventoryError> {
-    let mut reading = Reading { client, objects: Objects::new("in the cluster"), rights: vec![] };
+    let mut reading = Reading { client, objects: Objects::new("in the cluster"), rights: vec![], lacking: vec![] };
     let late = |_| CannotTell::new(Reason::Timeout, format!("reading the cluster: not within {} s", LIMIT.as_secs()));
     let seen = tokio::time::timeout(LIMIT, reading.all(access)).await.map_err(late).map_err(Unread)??;
     let Reading { objects, rights, .. } = reading;
@@ -140,57 +75,89 @@ pub async fn load_live(
     Ok(Inventory { is_whole: true, cluster: Some(seen), rights, ..inventory })
 }
 
+/// Why there is no answer.
+enum Refusal {
+    /// The right is missing that it takes.
+    NotGranted,
+    Other(CannotTell),
+}
+
+impl From<CannotTell> for Refusal {
+    fn from(why: CannotTell) -> Self {
+        Self::Other(why)
+    }
+}
+
+/// Objects of a kind.
+type Found<'k> = (&'k Kind, Vec<Node>);
+
 struct Reading<'a> {
     client: &'a Client,
     objects: Objects,
+    /// Every right that was needed.
     rights: Vec<Right>,
+    /// Those among them that are missing.
+    lacking: Vec<Right>,
 }
 
 impl Reading<'_> {
     async fn all(&mut self, access: &ClusterAccess) -> Result<SeenCluster, InventoryError> {
         let (client, namespaces) = (self.client, &access.namespaces);
-        let seen = self.cluster().await.map_err(Unread)?;
-        if let Some(uid) = access.uid.as_ref().filter(|uid| **uid != seen.uid) {
+        let seen = self.cluster().await?;
+        if let Some((uid, seen)) = access.uid.as_ref().zip(seen.as_ref()).filter(|(uid, seen)| **uid != seen.uid) {
             let detail = format!("the API is that of the cluster {}, and `cluster.uid` is {uid}", seen.uid);
             return Err(Unread(CannotTell::new(Reason::ControlFailed, detail)));
         }
         let kinds = kinds(client).await.map_err(Unread)?;
         for namespace in namespaces {
-            self.namespace(Some(namespace), namespace).await.map_err(Unread)?;
+            self.namespace(Some(namespace), namespace).await?;
         }
         let mut lists = vec![];
         for namespace in namespaces {
             for kind in &kinds {
-                self.rights.push(kind.right("list", Some(namespace), None));
-                lists.push(list(client, kind, Some(namespace), &kinds));
+                let right = kind.right("list", Some(namespace), None);
+                lists.push((right, list(client, kind, Some(namespace), &kinds)));
             }
         }
         self.take(lists).await?;
         if self.objects.has("DaemonSet") {
             // A DaemonSet has a pod on each of them.
             let node = Kind::new("Node", "", "nodes", "v1");
-            self.rights.push(node.right("list", None, None));
-            self.take(vec![list(client, &node, None, &[])]).await?;
+            self.take(vec![(node.right("list", None, None), list(client, &node, None, &[]))]).await?;
         }
         let config_map = Kind::new("ConfigMap", "", "configmaps", "v1");
         let wanted = self.objects.config_maps();
         let mut maps = vec![];
         for (namespace, name) in wanted.iter().filter(|(_, name)| is_name(name)) {
-            self.rights.push(config_map.right("get", Some(namespace), Some(name)));
-            maps.push(get(client, &config_map, namespace, name));
+            let right = config_map.right("get", Some(namespace), Some(name));
+            maps.push((right, get(client, &config_map, namespace, name)));
         }
         self.take(maps).await?;
-        Ok(seen)
+        match seen {
+            Some(seen) if self.lacking.is_empty() => Ok(seen),
+            _ => Err(self.forbidden()),
+        }
     }
 
-    /// Takes the objects of several answers.
-    async fn take<'k, F>(&mut self, answers: Vec<F>) -> Result<(), InventoryError>
+    /// That rights are missing. What the workloads that may not be listed use is not known, so neither are the rights to it.
+    fn forbidden(&self) -> InventoryError {
+        let detail = format!(
+            "{}; grant what is missing: `eks-preflight manifest rbac`, run by somebody who may do all of it, prints the Roles",
+            not_granted(&self.lacking)
+        );
+        let is_reached = self.lacking.len() < self.rights.len();
+        InventoryError::Forbidden { why: CannotTell::forbidden(detail), is_reached }
+    }
+
+    /// Takes the objects of several answers, each asked for by a right.
+    async fn take<'k, F>(&mut self, questions: Vec<(Right, F)>) -> Result<(), InventoryError>
     where
-        F: Future<Output = Result<(&'k Kind, Vec<Node>), CannotTell>>,
+        F: Future<Output = Result<Found<'k>, Refusal>>,
     {
-        let mut answers = stream::iter(answers).buffered(AT_ONCE);
-        while let Some(answer) = answers.next().await {
-            let (kind, items) = answer.map_err(Unread)?;
+        let asked = questions.into_iter().map(|(right, answer)| async move { (right, answer.await) });
+        let mut answers = stream::iter(asked).buffered(AT_ONCE);
+        while let Some((right, answer)) = answers.next().await {
+            let Some((kind, items)) = self.granted(right, answer)? else { continue };
             for item in items {
                 self.objects.add_live(&kind.api_version(), kind.kind, item)?;
             }
@@ -198,48 +165,55 @@ impl Reading<'_> {
         Ok(())
     }
 
-    async fn cluster(&mut self) -> Result<SeenCluster, CannotTell> {
-        let uid = self.namespace(None, "kube-system").await?.metadata.uid;
-        let uid = uid.ok_or_else(|| not_understood("reading the namespace kube-system"))?;
+    /// An answer, if the right to it is not missing. The others are asked for all the same, so that all that are missing are
+    /// known at once.
+    fn granted<T>(&mut self, right: Right, answer: Result<T, Refusal>) -> Result<Option<T>, InventoryError> {
+        self.rights.push(right.clone());
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Refusal::NotGranted) => {
+                self.lacking.push(right);
+                Ok(None)
+            }
+            Err(Refusal::Other(why)) => Err(Unread(why)),
+        }
+    }
+
+    async fn cluster(&mut self) -> Result<Option<SeenCluster>, InventoryError> {
+        let Some(system) = self.namespace(None, "kube-system").await? else { return Ok(None) };
+        let uid = system.metadata.uid;
+        let uid = uid.ok_or_else(|| Unread(not_understood("reading the namespace kube-system")))?;
         let attempted = "asking the API server for its version";
-        let version = within(attempted, self.client.apiserver_version()).await?;
-        let version = version.map_err(|error| refused(&error, attempted))?;
-        Ok(SeenCluster { uid, version: version.git_version })
+        let version = within(attempted, self.client.apiserver_version()).await.map_err(Unread)?;
+        let version = version.map_err(|error| Unread(refused(&error, attempted)))?;
+        Ok(Some(SeenCluster { uid, version: version.git_version }))
     }
 
     /// A namespace, read by a right that holds in a namespace or in the whole cluster. That one which does not exist has no
     /// objects either must not pass for an answer.
-    async fn namespace(&mut self, right_in: Option<&str>, name: &str) -> Result<Namespace, CannotTell> {
-        self.rights.push(Kind::new("Namespace", "", "namespaces", "v1").right("get", right_in, Some(name)));
+    async fn namespace(&mut self, right_in: Option<&str>, name: &str) -> Result<Option<Namespace>, InventoryError> {
+        let right = Kind::new("Namespace", "", "namespaces", "v1").right("get", right_in, Some(name));
         let attempted = format!("reading the namespace {name}");
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let found = within(&attempted, namespaces.get_opt(name)).await?;
-        let found = found.map_err(|error| refused(&error, &attempted))?;
-        found.ok_or_else(|| CannotTell::prerequisite(format!("{attempted}: the cluster has none of that name")))
+        let found = within(&attempted, namespaces.get_opt(name)).await.map_err(Unread)?;
+        let found = match found {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => {
+                let text = format!("{attempted}: the cluster has none of that name");
+                return Err(Unread(CannotTell::prerequisite(text)));
+            }
+            Err(error) => Err(refusal(&error, &attempted)),
+        };
+        self.granted(right, found)
     }
 }
 
-/// The kinds that this cluster has.
-async fn kinds(client: &Client) -> Result<Vec<Kind>, CannotTell> {
-    let mut kinds = built_in();
-    let attempted = "asking which kinds the cluster has";
-    let groups = within(attempted, client.list_api_groups()).await?.map_err(|error| refused(&error, attempted))?;
-    let has_custom = |name: &str| CUSTOM.iter().any(|(_, group, _)| *group == name);
-    for group in groups.groups.iter().filter(|group| has_custom(&group.name)) {
-        // They come with the newest first.
-        for version in &group.versions {
-            let attempted = format!("asking which kinds of {} the cluster has", version.group_version);
-            let served = within(&attempted, client.list_api_group_resources(&version.group_version)).await?;
-            let served = served.map_err(|error| refused(&error, &attempted))?;
-            for (kind, group, resource) in CUSTOM.iter().filter(|(_, known, _)| *known == group.name) {
-                let is_new = kinds.iter().all(|known| known.kind != *kind);
-                if is_new && served.resources.iter().any(|one| one.name == *resource) {
-                    kinds.push(Kind::new(kind, group, resource, &version.version));
-                }
-            }
-        }
+/// What it means that a call failed.
+fn refusal(error: &kube::Error, attempted: &str) -> Refusal {
+    match error {
+        kube::Error::Api(status) if status.code == NOT_GRANTED => Refusal::NotGranted,
+        error => Refusal::Other(refused(error, attempted)),
     }
-    Ok(kinds)
 }
 
 /// Every object of a kind, except what an object of one of the kinds that are read has made: it is counted with its maker.
@@ -248,7 +222,7 @@ async fn list<'k>(
     kind: &'k Kind,
     namespace: Option<&str>,
     read: &[Kind],
-) -> Result<(&'k Kind, Vec<Node>), CannotTell> {
+) -> Result<Found<'k>, Refusal> {
     let place =
         namespace.map_or("in the whole cluster".to_owned(), |namespace| format!("in the namespace {namespace}"));
     let attempted = format!("listing {} {place}", kind.name());
@@ -264,7 +238,7 @@ async fn list<'k>(
             return Ok((kind, items));
         }
     }
-    Err(CannotTell::unreachable(format!("{attempted}: {ATTEMPTS} times it expired before its end")))
+    Err(CannotTell::unreachable(format!("{attempted}: {ATTEMPTS} times it expired before its end")).into())
 }
 
 /// Takes the items of a list page by page. False if it expired on the way.
@@ -274,14 +248,15 @@ async fn pages(
     kind: &Kind,
     attempted: &str,
     take: &mut impl FnMut(Node),
-) -> Result<bool, CannotTell> {
+) -> Result<bool, Refusal> {
     let mut rest = None;
-    for _ in 0..PAGES_MAX {
-        let params = ListParams { limit: Some(PAGE), continue_token: rest, ..ListParams::default() };
+    let pages_max = DOCUMENTS_MAX / kind.page as usize;
+    for _ in 0..pages_max {
+        let params = ListParams { limit: Some(kind.page), continue_token: rest, ..ListParams::default() };
         let request = request.list(&params).map_err(|error| unasked(&error, attempted))?;
         let Some(page) = ask::<Page>(client, request, attempted, EXPIRED).await? else { return Ok(false) };
         if page.kind != format!("{}List", kind.kind) {
-            return Err(not_understood(attempted));
+            return Err(not_understood(attempted).into());
         }
         page.items.into_iter().for_each(|item| take(item.0));
         rest = page.metadata.rest.filter(|rest| !rest.is_empty());
@@ -289,22 +264,19 @@ async fn pages(
             return Ok(true);
         }
     }
-    Err(CannotTell::insufficient(format!("{attempted}: it has more than {PAGES_MAX} pages")))
+    Err(CannotTell::insufficient(format!("{attempted}: it has more than {pages_max} pages")).into())
 }
 
 /// One object of a kind, if it is there.
-async fn get<'k>(
-    client: &Client,
-    kind: &'k Kind,
-    namespace: &str,
-    name: &str,
-) -> Result<(&'k Kind, Vec<Node>), CannotTell> {
+async fn get<'k>(client: &Client, kind: &'k Kind, namespace: &str, name: &str) -> Result<Found<'k>, Refusal> {
     let attempted = format!("reading the {} {namespace}/{name}", kind.kind);
     let request = Request::new(kind.url(Some(namespace))).get(name, &GetParams::default());
     let request = request.map_err(|error| unasked(&error, &attempted))?;
     let found = ask::<Item>(client, request, &attempted, NOT_FOUND).await?;
     Ok((kind, found.into_iter().map(|item| item.0).collect()))
 }
+
+const NOT_GRANTED: u16 = 403;
 
 const NOT_FOUND: u16 = 404;
 
@@ -316,30 +288,25 @@ async fn ask<T: DeserializeOwned>(
     request: http::Request<Vec<u8>>,
     attempted: &str,
     nothing: u16,
-) -> Result<Option<T>, CannotTell> {
+) -> Result<Option<T>, Refusal> {
     let answer = async {
         let body = match client.request_stream(request).await {
             Ok(body) => body,
             Err(kube::Error::Api(status)) if status.code == nothing => return Ok(None),
-            Err(error) => return Err(refused(&error, attempted)),
+            Err(error) => return Err(refusal(&error, attempted)),
         };
         let mut bytes = vec![];
         let read = body.take(ANSWER_BYTES_MAX + 1).read_to_end(&mut bytes).await;
         read.map_err(|error| CannotTell::unreachable(format!("{attempted}: {error}")))?;
         if bytes.len() as u64 > ANSWER_BYTES_MAX {
             let limit = ANSWER_BYTES_MAX >> 20;
-            return Err(CannotTell::insufficient(format!("{attempted}: the answer is larger than {limit} MiB")));
+            return Err(CannotTell::insufficient(format!("{attempted}: the answer is larger than {limit} MiB")).into());
         }
         Ok(Some(bytes))
     };
     let Some(bytes) = within(attempted, answer).await?? else { return Ok(None) };
     // What the parser says may quote the answer.
-    serde_json::from_slice(&bytes).map(Some).map_err(|_| not_understood(attempted))
-}
-
-async fn within<T>(attempted: &str, answer: impl Future<Output = T>) -> Result<T, CannotTell> {
-    let late = |_| CannotTell::new(Reason::Timeout, format!("{attempted}: not within {} s", ANSWER_LIMIT.as_secs()));
-    tokio::time::timeout(ANSWER_LIMIT, answer).await.map_err(late)
+    serde_json::from_slice(&bytes).map(Some).map_err(|_| not_understood(attempted).into())
 }
 
 fn not_understood(attempted: &str) -> CannotTell {
@@ -350,19 +317,15 @@ fn unasked(error: &kube::core::request::Error, attempted: &str) -> CannotTell {
     CannotTell::new(Reason::Unsupported, format!("{attempted}: {error}"))
 }
 
-/// Whether an object of one of these kinds has made it.
+/// Whether it is counted with a workload of one of these kinds. What others make is weighed when all are here.
 fn is_made_by(item: &Node, kind: &Kind, read: &[Kind]) -> bool {
     if !matches!(kind.kind, "Pod" | "ReplicaSet" | "Job") {
         return false;
     }
-    let metadata = Cursor::new("", item).get("metadata");
-    let owners = metadata.map(|metadata| metadata.items("ownerReferences")).and_then(Result::ok).unwrap_or_default();
-    owners.iter().any(|owner| {
-        let text = |field| owner.text_of(field).ok().flatten().unwrap_or_default();
-        let (version, named) = (text("apiVersion"), text("kind"));
-        let group = version.split_once('/').map_or("", |(group, _)| group);
-        is_maker(&named) && read.iter().any(|kind| kind.kind == named && kind.group == group)
-    })
+    let Ok(Some(owner)) = controller(&Cursor::new("", item)) else { return false };
+    WORKLOADS.contains(&owner.kind.as_str())
+        && is_kept(&owner.kind, &owner.group)
+        && read.iter().any(|kind| kind.kind == owner.kind && kind.group == owner.group)
 }
 
 /// Whether the API may be asked for an object of this name. There is none of another.
@@ -374,21 +337,6 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::KINDS;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_kind_of_the_manifests_is_read_from_a_cluster_too() {
-        let built_in = built_in();
-        let read = built_in.iter().map(|kind| (kind.kind, kind.group));
-        let mut read: BTreeSet<_> = read.chain(CUSTOM.iter().map(|(kind, group, _)| (*kind, *group))).collect();
-        // Those that others name are read one by one, and manifests find this one by its template.
-        assert!(read.insert(("ConfigMap", "")) && read.remove(&("ScaledJob", "keda.sh")));
-        // Of these, most are no workload's business.
-        assert!(read.remove(&("Service", "")));
-        let kept: BTreeSet<_> = KINDS.iter().map(|(kind, groups)| (*kind, groups[0])).collect();
-        assert_eq!(read, kept);
-    }
 
     #[test]
     fn an_answer_without_items_is_no_empty_list() {

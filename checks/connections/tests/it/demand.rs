@@ -97,7 +97,7 @@ async fn sets_jobs_and_scaled_objects_count_as_what_they_are() {
     let unknown_kind = object("apps.kruise.io/v1alpha1", "CloneSet", &format!("replicas: 3, {template}"));
     assert_eq!(demand(&server, &unknown_kind).await, [15, 30, 45]);
     let uncounted = object("serving.knative.dev/v1", "Service", &template);
-    unknown(&case(&server).covers(&uncounted).await, Reason::InsufficientData, "Service at");
+    unknown(&case(&server).covers(&uncounted).await, Reason::InsufficientData, "Service.serving.knative.dev at");
     let daemon = object("apps/v1", "DaemonSet", &template);
     unknown(&case(&server).covers(&daemon).await, Reason::InsufficientData, "the number of nodes is not known");
     let nodes = daemon.manifest("apiVersion: v1\nkind: Node\nmetadata: {name: a}\n");

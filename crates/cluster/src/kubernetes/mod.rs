@@ -1,12 +1,16 @@
 //! The EKS side, from manifests as `helm template` and `kubectl get -o yaml` print them.
 
 mod environment;
+mod kinds;
 mod objects;
+mod owner;
 mod pod;
 mod selector;
 mod volume;
 mod workload;
 
 #[cfg(test)]
-pub(crate) use objects::KINDS;
-pub(crate) use objects::{Objects, is_maker};
+pub(crate) use kinds::KINDS;
+pub(crate) use kinds::{MAKERS, WORKLOADS, is_kept};
+pub(crate) use objects::Objects;
+pub(crate) use owner::controller;

@@ -1,36 +1,11 @@
 //! Collects the objects of all files, or of the API, and makes workloads of them once all are there.
 
-use super::{pod, workload};
+use super::kinds::{TEMPLATES, WORKLOADS, called, group_of, is_known, is_maker};
+use super::{owner, pod, workload};
 use crate::cursor::Cursor;
 use crate::node::{Node, Tree};
 use crate::{EksWorkload, ExternalName, InventoryError, ServiceAccount};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The kinds that are kept, each with the API groups in which it means what this tool takes it for.
-pub(crate) const KINDS: &[(&str, &[&str])] = &[
-    ("Deployment", &["apps", "extensions"]),
-    ("StatefulSet", &["apps"]),
-    ("DaemonSet", &["apps", "extensions"]),
-    ("ReplicaSet", &["apps", "extensions"]),
-    ("Job", &["batch"]),
-    ("CronJob", &["batch"]),
-    ("Pod", &[""]),
-    ("Rollout", &["argoproj.io"]),
-    ("ServiceAccount", &[""]),
-    ("ConfigMap", &[""]),
-    ("HorizontalPodAutoscaler", &["autoscaling"]),
-    ("ScaledObject", &["keda.sh"]),
-];
-
-/// The kinds among them that make pods.
-const WORKLOADS: &[&str] =
-    &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod", "Rollout"];
-
-/// Further kinds that make pods without a pod template in the usual place.
-const UNREADABLE_WORKLOADS: &[&str] = &["Workflow", "CronWorkflow", "SparkApplication", "RayCluster"];
-
-/// Where kinds that this tool does not know may have the template of their pods.
-pub(crate) const TEMPLATES: &[&[&str]] = &[&["spec", "template"], &["spec", "jobTargetRef", "template"]];
 
 /// What tells objects of a cluster apart. Ordered by namespace, then name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,12 +75,6 @@ pub(crate) struct Objects {
     pub notes: Vec<String>,
 }
 
-/// Whether the pods that an object of a kind owns are counted with it. Those of a pod, as Spark makes them, are not.
-pub(crate) fn is_maker(kind: &str) -> bool {
-    !["Pod", "Service", "ServiceAccount", "HorizontalPodAutoscaler", "ScaledObject", "ConfigMap", "Node"]
-        .contains(&kind)
-}
-
 impl Objects {
     pub(crate) fn new(place: &'static str) -> Self {
         Self {
@@ -160,11 +129,9 @@ impl Objects {
     fn add_one(&mut self, kind: &str, object: Object) -> Result<(), InventoryError> {
         let cursor = object.cursor();
         let version = cursor.text_of("apiVersion")?.unwrap_or_default();
-        let group = version.split_once('/').map_or("", |(group, _)| group);
-        let is_kept = KINDS.iter().any(|(known, groups)| *known == kind && groups.contains(&group));
-        let is_core = group.is_empty() && matches!(kind, "Secret" | "Node" | "Service");
-        if !is_kept && !is_core {
-            self.add_unknown(kind, object);
+        let group = group_of(&version);
+        if !is_known(kind, group) {
+            self.add_unknown(kind, group, object);
             return Ok(());
         }
         let key = key(&cursor, kind)?;
@@ -187,26 +154,25 @@ impl Objects {
 
     /// Takes an object of a kind that this tool does not know, if it has a template of pods or scales some. Whatever is odd about it is a
     /// note and no error: nobody promised that it looks like Kubernetes' own kinds.
-    fn add_unknown(&mut self, kind: &str, object: Object) {
+    fn add_unknown(&mut self, kind: &str, group: &str, object: Object) {
         let cursor = object.cursor();
         let has_template =
             |path: &&[&str]| cursor.path(path).and_then(|template| template.path(&["spec", "containers"])).is_some();
-        // A kind of that name may be known from another group.
-        let version = cursor.text_of("apiVersion").ok().flatten().unwrap_or_default();
-        let group = version.split_once('/').map_or("", |(group, _)| group);
-        let is_known = KINDS.iter().any(|(known, _)| *known == kind);
-        let name = if is_known { format!("{kind}.{group}") } else { kind.to_owned() };
         let makes_pods = TEMPLATES.iter().any(has_template);
         let scales = cursor.path(&["spec", "scaleTargetRef"]).is_some();
-        match key(&cursor, &name) {
+        match key(&cursor, &called(kind, group)) {
             Ok(key) if (makes_pods || scales) && self.get(&key).is_none() => {
                 let of_its_use = if makes_pods { &mut self.unknown } else { &mut self.scalers };
                 of_its_use.insert(key.clone());
                 self.objects.insert(key, object);
             }
-            _ if makes_pods || scales || UNREADABLE_WORKLOADS.contains(&kind) => {
-                self.strays.push(unreadable(&cursor, kind))
-            }
+            found if makes_pods || scales || is_maker(kind, group) => match workload::is_over(&cursor) {
+                Ok(Some(why)) => {
+                    let name = found.map_or_else(|_| kind.to_owned(), |key| key.reference());
+                    self.notes.push(left_out(&cursor, &name, why));
+                }
+                _ => self.strays.push(unreadable(&cursor, kind)),
+            },
             _ => {}
         }
     }
@@ -261,7 +227,7 @@ impl Objects {
                 continue;
             }
             if let Some(why) = workload::is_over(&cursor)? {
-                notes.push(format!("{}: {} is left out: {why}", cursor.at(), key.reference()));
+                notes.push(left_out(&cursor, &key.reference(), why));
                 continue;
             }
             match maker {
@@ -272,6 +238,7 @@ impl Objects {
         for (maker, made) in &orphans {
             workloads.extend(workload::of_what_it_made(self, maker, made, &mut notes)?);
         }
+        let mut unread = vec![];
         for (key, cursor) in self.unknown.iter().filter_map(|key| Some((key, self.get(key)?))) {
             let mut own = vec![];
             let read = self.maker(key, &cursor).and_then(|maker| match maker {
@@ -283,10 +250,10 @@ impl Objects {
                     workloads.extend(found);
                     notes.append(&mut own);
                 }
-                Err(_) => notes.push(unreadable(&cursor, &key.kind)),
+                Err(_) => unread.push(unreadable(&cursor, &key.kind)),
             }
         }
-        let mut strays = std::mem::take(&mut self.strays);
+        let mut strays = [std::mem::take(&mut self.strays), unread].concat();
         let governed = workload::govern(self, &mut workloads, &mut strays)?;
         workload::autoscale(self, &mut workloads, &governed, &mut strays)?;
         self.notes.append(&mut notes);
@@ -299,23 +266,10 @@ impl Objects {
         if !matches!(key.kind.as_str(), "Pod" | "ReplicaSet" | "Job") && !self.unknown.contains(key) {
             return Ok(Maker::Nobody);
         }
-        let Some(metadata) = cursor.get("metadata") else {
-            return Ok(Maker::Nobody);
-        };
-        let mut maker = Maker::Nobody;
-        for owner in metadata.items("ownerReferences")? {
-            let owner = Key::new(&key.namespace, &owner.needed("kind")?, &owner.needed("name")?);
-            if !is_maker(&owner.kind) {
-                continue;
-            }
-            if self.get(&owner).is_some() {
-                return Ok(Maker::Known);
-            }
-            if matches!(maker, Maker::Nobody) {
-                maker = Maker::Missing(owner);
-            }
-        }
-        Ok(maker)
+        let Some(owner) = owner::controller(cursor)? else { return Ok(Maker::Nobody) };
+        let owner = Key::new(&key.namespace, &called(&owner.kind, &owner.group), &owner.name);
+        let has_template = WORKLOADS.contains(&owner.kind.as_str()) || self.unknown.contains(&owner);
+        Ok(if has_template && self.get(&owner).is_some() { Maker::Known } else { Maker::Missing(owner) })
     }
 
     /// Namespace and name of every ConfigMap that the pods of a workload use. What is odd about a workload
@@ -374,6 +328,10 @@ fn name_kind(node: &mut Node, kind: &str, version: &str) {
     let text = |text: &str| Node { place, column, tree: Tree::Text(text.to_owned()) };
     // In front: the places of fields grow.
     fields.splice(0..0, [("kind".to_owned(), text(kind)), ("apiVersion".to_owned(), text(version))]);
+}
+
+fn left_out(cursor: &Cursor<'_>, name: &str, why: &str) -> String {
+    format!("{}: {name} is left out: {why}", cursor.at())
 }
 
 pub(crate) fn unreadable(cursor: &Cursor<'_>, kind: &str) -> String {

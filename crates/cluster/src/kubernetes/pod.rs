@@ -3,7 +3,7 @@
 use super::objects::{Key, Objects};
 use super::{environment, volume, workload};
 use crate::cursor::Cursor;
-use crate::{Container, InventoryError, Pod, Sited};
+use crate::{Container, EnvVar, InventoryError, Pod, Sited};
 use std::collections::BTreeMap;
 
 /// The grace of a pod that is told to end, where a manifest does not say.
@@ -47,6 +47,22 @@ pub(crate) fn read(
             .map(|volume| volume::read(objects, key, volume))
             .collect::<Result<_, _>>()?,
     })
+}
+
+/// Whether two pods run the same, wherever they stand and however their volumes are called.
+pub(crate) fn run_the_same(one: &Pod, other: &Pod) -> bool {
+    let variables = |all: &[EnvVar]| all.iter().map(|one| (one.name.clone(), one.value.clone())).collect::<Vec<_>>();
+    let containers = |pod: &Pod| {
+        let all = pod.init_containers.iter().chain(&pod.containers);
+        let container = |one: &Container| {
+            let arguments: Vec<String> = one.arguments.iter().map(|argument| argument.value.clone()).collect();
+            (one.name.clone(), one.image.clone(), arguments, variables(&one.env))
+        };
+        all.map(container).collect::<Vec<_>>()
+    };
+    let files = |pod: &Pod| pod.volumes.iter().map(|volume| variables(&volume.files)).collect::<Vec<_>>();
+    let account = |pod: &Pod| pod.service_account.as_ref().map(|account| account.value.clone());
+    account(one) == account(other) && containers(one) == containers(other) && files(one) == files(other)
 }
 
 /// The names of the ConfigMaps that the pods of a workload use.

@@ -1,6 +1,7 @@
 //! Workloads and their autoscalers.
 
-use super::objects::{Key, Objects, TEMPLATES, unreadable};
+use super::kinds::TEMPLATES;
+use super::objects::{Key, Objects, unreadable};
 use super::{pod, selector};
 use crate::cursor::Cursor;
 use crate::{Autoscaler, Controller, EksWorkload, InventoryError, Overlap, Sited, Surge};
@@ -20,21 +21,28 @@ pub(crate) fn is_over(cursor: &Cursor<'_>) -> Result<Option<&'static str>, Inven
             return Ok(Some("it runs in `helm test` alone"));
         }
     }
-    let phase = cursor.path(&["status", "phase"]).map(|phase| phase.text()).transpose()?;
-    let is_pod = cursor.text_of("kind")?.as_deref() == Some("Pod");
-    let has_ended = is_pod && matches!(phase.as_deref(), Some("Succeeded" | "Failed")) || is_over_as_job(cursor)?;
-    Ok(has_ended.then_some("it has ended"))
+    Ok(has_ended(cursor)?.then_some("it has ended"))
 }
 
-/// Whether it is a Job that makes no pods any more.
-fn is_over_as_job(cursor: &Cursor<'_>) -> Result<bool, InventoryError> {
-    if cursor.text_of("kind")?.as_deref() != Some("Job") {
-        return Ok(false);
-    }
+/// Whether it is of a kind that ends, and has.
+fn has_ended(cursor: &Cursor<'_>) -> Result<bool, InventoryError> {
     let Some(status) = cursor.get("status") else { return Ok(false) };
+    let kind = cursor.text_of("kind")?.unwrap_or_default();
+    let (phases, conditions): (&[&str], &[(&str, &str)]) = match kind.as_str() {
+        "Pod" => (&["Succeeded", "Failed"], &[]),
+        // Of Argo.
+        "Workflow" => (&["Succeeded", "Failed", "Error"], &[]),
+        "Job" => (&[], &[("Complete", "True"), ("Failed", "True")]),
+        // Of Tekton.
+        "PipelineRun" | "TaskRun" => (&[], &[("Succeeded", "True"), ("Succeeded", "False")]),
+        _ => return Ok(false),
+    };
+    if status.text_of("phase")?.is_some_and(|phase| phases.contains(&phase.as_str())) {
+        return Ok(true);
+    }
     for condition in status.items("conditions")? {
-        let is_end = matches!(condition.text_of("type")?.as_deref(), Some("Complete" | "Failed"));
-        if is_end && condition.text_of("status")?.as_deref() == Some("True") {
+        let (name, value) = (condition.text_of("type")?.unwrap_or_default(), condition.text_of("status")?);
+        if conditions.contains(&(name.as_str(), value.unwrap_or_default().as_str())) {
             return Ok(true);
         }
     }
@@ -94,39 +102,50 @@ pub(crate) fn read(
 }
 
 /// A workload that is not here and of which what it made is: pods, ReplicaSets or Jobs, with the number of pods that
-/// these have now.
+/// these have now. Where they do not run the same, each that is different is a workload beside it, under its own name.
 pub(crate) fn of_what_it_made(
     objects: &Objects,
     maker: &Key,
     made: &[(&Key, Cursor<'_>)],
     notes: &mut Vec<String>,
-) -> Result<Option<EksWorkload>, InventoryError> {
-    let mut found: Option<EksWorkload> = None;
-    let mut pods = 0;
+) -> Result<Vec<EksWorkload>, InventoryError> {
+    let mut found: Vec<(EksWorkload, u64)> = vec![];
     for (key, cursor) in made {
         let mut own = vec![];
         let Some(workload) = read(objects, key, cursor, &mut own)? else { continue };
-        pods += match &workload.controller {
+        let pods = match &workload.controller {
             Controller::Bare { replicas } => replicas.value,
             Controller::Job { parallelism } => parallelism.value,
             _ => 1,
         };
-        if found.is_none() {
-            notes.append(&mut own);
-            found = Some(workload);
+        match found.iter_mut().find(|(known, _)| pod::run_the_same(&known.pod, &workload.pod)) {
+            Some((_, number)) => *number += pods,
+            None => {
+                notes.append(&mut own);
+                found.push((workload, pods));
+            }
         }
     }
-    Ok(found.map(|made| {
+    // Former ReplicaSets have none.
+    if found.iter().any(|(_, pods)| *pods > 0) {
+        found.retain(|(_, pods)| *pods > 0);
+    } else {
+        found.truncate(1);
+    }
+    let workload = |(index, (made, pods)): (usize, (EksWorkload, u64))| {
         notes.push(format!(
-            "{}: it belongs to {}, which is not {}; as many pods as there are now, {pods}, are taken for all that it makes",
+            "{}: it belongs to {}, which is not {} or not known; as many pods as there are now, {pods}, are taken for all \
+             that it makes",
             made.at,
             maker.reference(),
             objects.place
         ));
+        let (kind, name) = if index == 0 { (&maker.kind, &maker.name) } else { (&made.kind, &made.name) };
+        let (kind, name) = (kind.clone(), name.clone());
         let replicas = Some(Sited { value: pods, at: made.at.clone() });
-        let (kind, name) = (maker.kind.clone(), maker.name.clone());
         EksWorkload { kind, name, controller: Controller::Unknown { replicas }, ..made }
-    }))
+    };
+    Ok(found.into_iter().enumerate().map(workload).collect())
 }
 
 fn controller(key: &Key, cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Controller, InventoryError> {

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod errors;
+mod forbidden;
 mod live;
+mod makers;
 mod numbers;
 mod pairing;
 mod real;

@@ -139,11 +139,11 @@ fn kinds_that_are_not_known_have_pods_too() {
     let set = object("apps.kruise.io/v1alpha1", "CloneSet", "name: orders", &format!("replicas: 3, {POD}"));
     assert_eq!(unknown(&set), ("CloneSet".to_owned(), Some(3)));
     let serving = object("serving.knative.dev/v1", "Service", "name: orders", POD);
-    assert_eq!(unknown(&serving), ("Service".to_owned(), None));
+    assert_eq!(unknown(&serving), ("Service.serving.knative.dev".to_owned(), None));
     let jobs = object("keda.sh/v1alpha1", "ScaledJob", "name: orders", &format!("jobTargetRef: {{{POD}}}"));
     assert_eq!(unknown(&jobs), ("ScaledJob".to_owned(), Some(100)));
     // What such an object made is not counted beside it.
-    let owner = "name: orders-1, ownerReferences: [{kind: CloneSet, name: orders}]";
+    let owner = "name: orders-1, ownerReferences: [{apiVersion: apps.kruise.io/v1alpha1, kind: CloneSet, name: orders, controller: true}]";
     let made = object("apps/v1", "ReplicaSet", owner, &format!("replicas: 3, {POD}"));
     assert_eq!(unknown(&format!("{set}{made}")).1, Some(3));
 }
@@ -166,6 +166,73 @@ fn a_kind_of_the_same_name_in_another_group_is_another_kind() {
     assert_eq!(unknown(&text), ("Deployment.example.com".to_owned(), Some(3)));
     let both = format!("{text}{}", deployment("name: orders", "replicas: 5"));
     assert_eq!(eks(&manifests(&both).unwrap()).len(), 2);
+}
+
+#[test]
+fn pods_of_one_maker_that_run_different_things_are_several_workloads() {
+    let pod = |name: &str, variable: &str| {
+        let owner = "[{apiVersion: example.com/v1, kind: Thing, name: t, controller: true}]";
+        let spec = format!("containers: [{{name: c, image: i, env: [{{name: {variable}, value: x}}]}}]");
+        object("v1", "Pod", &format!("name: {name}, ownerReferences: {owner}"), &spec)
+    };
+    let text = pod("t-1", "HEAD_URL") + &pod("t-2", "WORKER_URL") + &pod("t-3", "WORKER_URL");
+    let inventory = manifests(&text).unwrap();
+    let found: Vec<_> = eks(&inventory)
+        .iter()
+        .map(|one| {
+            let Controller::Unknown { replicas: Some(replicas) } = &one.controller else { panic!("{one:?}") };
+            (one.reference(), one.pod.containers[0].env[0].name.clone(), replicas.value)
+        })
+        .collect();
+    let one = |reference: &str, variable: &str, pods| (reference.to_owned(), variable.to_owned(), pods);
+    assert_eq!(found, [one("default/Thing/t", "HEAD_URL", 1), one("default/Pod/t-2", "WORKER_URL", 2)]);
+    assert_eq!(inventory.notes.iter().filter(|note| note.contains("belongs to default/Thing/t")).count(), 2);
+}
+
+#[test]
+fn former_replica_sets_of_a_maker_that_is_not_here_are_no_workloads() {
+    let set = |name: &str, image: &str, replicas: u32| {
+        let owner = "[{apiVersion: example.com/v1, kind: Thing, name: t, controller: true}]";
+        let spec = format!("replicas: {replicas}, template: {{spec: {{containers: [{{name: c, image: {image}}}]}}}}");
+        object("apps/v1", "ReplicaSet", &format!("name: {name}, ownerReferences: {owner}"), &spec)
+    };
+    let images = |text: &str| {
+        let inventory = manifests(text).unwrap();
+        eks(&inventory).iter().map(|one| one.pod.containers[0].image.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(images(&(set("t-1", "old", 0) + &set("t-2", "new", 3))), ["new"]);
+    assert_eq!(images(&(set("t-1", "old", 0) + &set("t-2", "new", 0))), ["old"]);
+}
+
+#[test]
+fn what_is_owned_and_not_controlled_counts_by_itself() {
+    let owned = |owner: &str| {
+        let metadata = format!("name: a, ownerReferences: [{owner}]");
+        let text = deployment("name: orders", "replicas: 2")
+            + &object("v1", "Pod", &metadata, "containers: [{name: c, image: i}]");
+        let inventory = manifests(&text).unwrap();
+        eks(&inventory).iter().map(|one| one.reference()).collect::<Vec<_>>()
+    };
+    let apart = ["default/Pod/a", "default/Deployment/orders"];
+    for owner in [
+        "{apiVersion: apps/v1, kind: Deployment, name: orders}",
+        "{apiVersion: apps/v1, kind: Deployment, name: orders, controller: false}",
+        "{apiVersion: v1, kind: Node, name: n, controller: true}",
+        "{apiVersion: v1, kind: Pod, name: driver, controller: true}",
+    ] {
+        assert_eq!(owned(owner), apart, "{owner}");
+    }
+    assert_eq!(owned("{apiVersion: apps/v1, kind: Deployment, name: orders, controller: true}"), apart[1..]);
+    let no_workload = object("v1", "ConfigMap", "name: m", "");
+    let of_it = object(
+        "v1",
+        "Pod",
+        "name: a, ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: m, controller: true}]",
+        "containers: [{name: c, image: i}]",
+    );
+    assert_eq!(eks(&manifests(&(no_workload + &of_it)).unwrap())[0].reference(), "default/ConfigMap/m");
+    let namesake = owned("{apiVersion: example.com/v1, kind: Deployment, name: orders, controller: true}");
+    assert_eq!(namesake, ["default/Deployment.example.com/orders", "default/Deployment/orders"]);
 }
 
 #[test]

@@ -262,9 +262,7 @@ fn what_a_live_cluster_prints_is_one_workload_and_not_its_pods() {
     assert!(matches!(&eks(&inventory, "clone").controller, Controller::Unknown { replicas: Some(replicas) }
         if replicas.value == 1));
     assert_eq!(inventory.notes.len(), 1, "{:?}", inventory.notes);
-    assert!(
-        inventory.notes[0].contains(
-            "belongs to shop/CloneSet/clone, which is not in the manifests; as many pods as there are now, 1,"
-        )
-    );
+    assert!(inventory.notes[0].contains(
+        "belongs to shop/CloneSet/clone, which is not in the manifests or not known; as many pods as there are now, 1,"
+    ));
 }

@@ -150,3 +150,36 @@ fn a_target_of_a_service_that_is_not_here_is_a_stray_unless_its_cluster_is_someb
     let ended = SERVICE.replacen('{', r#"{"status": "INACTIVE", "#, 1);
     assert_eq!(found(&[&ended, &target("shop", "orders")]), Vec::<String>::new());
 }
+
+#[test]
+fn what_makes_pods_in_a_way_that_is_not_known_is_a_stray_until_it_has_ended() {
+    let found = |text: &str| {
+        let inventory = manifests(text).unwrap();
+        (strays(&inventory).len(), inventory.notes.iter().filter(|note| note.contains("it has ended")).count())
+    };
+    for (version, kind) in [
+        ("argoproj.io/v1alpha1", "CronWorkflow"),
+        ("argoproj.io/v1alpha1", "Workflow"),
+        ("sparkoperator.k8s.io/v1beta2", "SparkApplication"),
+        ("kafka.strimzi.io/v1beta2", "KafkaConnect"),
+        ("batch.volcano.sh/v1alpha1", "Job"),
+        ("tekton.dev/v1", "TaskRun"),
+    ] {
+        assert_eq!(found(&object(version, kind, "name: a", "replicas: 3")), (1, 0), "{kind}");
+    }
+    // Its containers need no name.
+    let knative = "template: {spec: {containers: [{image: i}]}}";
+    assert_eq!(found(&object("serving.knative.dev/v1", "Service", "name: a", knative)), (1, 0));
+    assert_eq!(found(&object("example.com/v1", "Workflow", "name: a", "")), (0, 0));
+    let over =
+        |version, kind, status: &str| found(&(object(version, kind, "name: a", "") + &format!("status: {status}\n")));
+    for phase in ["Succeeded", "Failed", "Error"] {
+        assert_eq!(over("argoproj.io/v1alpha1", "Workflow", &format!("{{phase: {phase}}}")), (0, 1), "{phase}");
+    }
+    assert_eq!(over("argoproj.io/v1alpha1", "Workflow", "{phase: Running}"), (1, 0));
+    for (status, expected) in [("'True'", (0, 1)), ("'False'", (0, 1)), ("Unknown", (1, 0))] {
+        let status = format!("{{conditions: [{{type: Succeeded, status: {status}}}]}}");
+        assert_eq!(over("tekton.dev/v1", "TaskRun", &status), expected, "{status}");
+    }
+    assert_eq!(over("argoproj.io/v1alpha1", "CronWorkflow", "{phase: Succeeded}"), (1, 0), "it begins again");
+}
