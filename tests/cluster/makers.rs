@@ -5,7 +5,7 @@ use crate::live::{Place, alone, live, wait};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::DeleteParams;
-use preflight_cluster::{ClusterAccess, connect, load, load_live, named};
+use preflight_cluster::{ClusterAccess, Stray, connect, load, load_live, named};
 use serde_json::{Value, json};
 
 const CRON_WORKFLOWS: &str = "cronworkflows.argoproj.io";
@@ -48,10 +48,10 @@ fn a_kind_that_makes_pods_is_seen_while_it_has_none_and_its_right_is_generated()
         };
         let from_api = load_live(&connect(&access).await.unwrap(), &access, &[], &[]).await.unwrap();
         let said =
-            |strays: &[String]| strays.iter().map(|stray| stray.split_once(": ").unwrap().1.to_owned()).collect();
+            |strays: &[Stray]| strays.iter().map(|stray| stray.text.split_once(": ").unwrap().1.to_owned()).collect();
         let strays: Vec<String> = said(&from_api.strays);
         assert_eq!((strays.len(), &strays), (1, &said(&from_files.strays)), "{:?}", from_api.strays);
-        assert!(from_api.strays[0].contains("CronWorkflow/nightly@"), "{:?}", from_api.strays);
+        assert!(from_api.strays[0].text.contains("CronWorkflow/nightly@"), "{:?}", from_api.strays);
         let listed = format!("list {CRON_WORKFLOWS} in the namespace {}", place.namespace);
         assert!(from_api.rights.iter().any(|right| named(right) == listed), "{:?}", from_api.rights);
         let definitions: Api<CustomResourceDefinition> = Api::all(place.client.clone());

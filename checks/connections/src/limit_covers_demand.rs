@@ -26,6 +26,7 @@ use crate::line::{Failure, Patience};
 use crate::refusal::{Kind, LimitKind};
 use crate::settings::{Endpoint, Engine, Scenario};
 use crate::twins;
+use preflight_cluster::Stray;
 use preflight_core::{
     CannotTell, Check, Disruption, Entry, Event, Evidence, Finding, Item, Levels, Meta, Permission, Reason, Run, Scope,
 };
@@ -96,10 +97,16 @@ fn items(env: &Env) -> Vec<Item> {
 fn of_endpoint(env: &Env, endpoint: &Endpoint, deployed: &[Deployed]) -> LimitCoversDemand {
     let mut demand = crate::demand::demand(endpoint, &env.endpoints, deployed, &env.uses);
     // Whoever is not in the files may use any endpoint.
-    demand.unclear.extend(env.inventory.strays.iter().cloned());
+    let strays = env.inventory.strays.iter().filter(|stray| !is_among_others(stray, endpoint));
+    demand.unclear.extend(strays.map(|stray| stray.text.clone()));
     demand.unclear.extend(without_ecs(env).filter(|_| !demand.contributors.is_empty()));
     let candidates = twins::candidates(endpoint, &env.endpoints);
     LimitCoversDemand { endpoint: endpoint.clone(), demand, scenario: env.settings.scenario, candidates }
+}
+
+/// Whether the number of others is said to hold the connections of an object's pods.
+fn is_among_others(stray: &Stray, endpoint: &Endpoint) -> bool {
+    endpoint.others.is_some() && stray.reference.as_ref().is_some_and(|one| endpoint.others_include.contains(one))
 }
 
 /// Half of a migration is missing where nothing of ECS was read.
@@ -579,12 +586,15 @@ mod tests {
 
     #[test]
     fn whoever_is_not_in_the_files_may_use_any_endpoint() {
-        let stray = "shop.yaml:9: shop/HorizontalPodAutoscaler/gone scales shop/Deployment/gone".to_owned();
-        let of = |strays| {
+        let etl = "shop/KafkaConnect/etl";
+        let stray = Stray { reference: Some(etl.to_owned()), text: format!("shop.yaml:9: {etl} makes or scales pods") };
+        let nameless = Stray { reference: None, text: "a.json:1: AWS could not describe it".to_owned() };
+        let of = |endpoint: Value, strays: &[&Stray]| {
+            let strays = strays.iter().map(|&stray| stray.clone()).collect();
             let inventory = preflight_cluster::Inventory { strays, ..Default::default() };
             let env = Env {
                 inventory: std::sync::Arc::new(inventory),
-                endpoints: vec![check(plain(), demand()).endpoint],
+                endpoints: vec![check(endpoint, demand()).endpoint],
                 settings: crate::settings::Settings::default(),
                 uses: BTreeMap::new(),
             };
@@ -592,10 +602,15 @@ mod tests {
             let known = Demand { unclear: found.unclear, ..demand() };
             assess(&check(plain(), known), read(vec![limit(500)]))
         };
-        assert!(of(vec![]).unwrap()[0].met);
-        let found = of(vec![stray.clone()]).unwrap_err();
+        assert!(of(plain(), &[]).unwrap()[0].met);
+        let found = of(plain(), &[&stray]).unwrap_err();
         assert_eq!(found.reason, Reason::InsufficientData);
-        assert!(found.detail.starts_with(&stray), "{}", found.detail);
+        assert!(found.detail.starts_with(&stray.text), "{}", found.detail);
+        let included =
+            |others: Value| serde_json::json!({ "engine": "mysql", "others": others, "othersInclude": [etl] });
+        assert!(of(included(8.into()), &[&stray]).unwrap()[0].met);
+        assert!(of(included(Value::Null), &[&stray]).is_err(), "nobody says how many they are");
+        assert!(of(included(8.into()), &[&stray, &nameless]).unwrap_err().detail.starts_with(&nameless.text));
     }
 
     #[test]

@@ -55,6 +55,10 @@ pub struct Endpoint {
     /// fewer now.
     #[serde(default)]
     pub others: Option<u64>,
+    /// Objects that make pods in a way which this tool cannot read, as `namespace/Kind/name`, and whose connections are
+    /// among `others`. Without `others` nothing is said of them.
+    #[serde(default)]
+    pub others_include: Vec<String>,
     /// How many connections stay free for administrators and surprises; the larger of 10 and 5 % of the limit if left out.
     #[serde(default)]
     pub reserve: Option<u64>,

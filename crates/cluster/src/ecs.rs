@@ -5,7 +5,7 @@ mod container;
 
 use crate::cursor::Cursor;
 use crate::node::Node;
-use crate::{Container, EcsTask, EnvVar, InventoryError, Sited, Value};
+use crate::{Container, EcsTask, EnvVar, InventoryError, Sited, Stray, Value};
 
 /// `maximumPercent` where a service does not say.
 const MAXIMUM_PERCENT: u64 = 200;
@@ -28,7 +28,7 @@ pub(crate) struct Tasks {
     /// Whether the whole list of targets was read.
     pub has_targets: bool,
     /// Targets of services that are not in the files.
-    pub strays: Vec<String>,
+    pub strays: Vec<Stray>,
     pub notes: Vec<String>,
 }
 
@@ -77,7 +77,8 @@ impl Tasks {
         for failure in cursor.items("failures")? {
             let arn = failure.text_of("arn")?.unwrap_or_default();
             let reason = failure.text_of("reason")?.unwrap_or_default();
-            self.strays.push(format!("{}: AWS could not describe {arn}: {reason}", failure.at()));
+            let text = format!("{}: AWS could not describe {arn}: {reason}", failure.at());
+            self.strays.push(Stray { reference: None, text });
         }
         if let Some(definition) = cursor.get("taskDefinition").filter(Cursor::is_map) {
             self.add_definition(&definition)
@@ -227,12 +228,13 @@ impl Tasks {
                     "{at}: a target for service {cluster}/{service} is left out, for no service of that cluster is here"
                 ));
             } else {
-                self.strays.push(format!(
+                let text = format!(
                     "{at}: a target for service {cluster}/{service}, up to {} tasks, and the service is not in the files, \
                      so nobody knows what it connects to; add what `aws ecs describe-services --cluster {cluster} \
                      --services {service}` prints, and its task definition, or take the target out",
                     max.value
-                ));
+                );
+                self.strays.push(Stray { reference: None, text });
             }
         }
     }

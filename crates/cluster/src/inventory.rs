@@ -30,9 +30,9 @@ pub struct Inventory {
     /// Whether the list of scalable targets of ECS was read, if only to find it empty. Without it a service that is
     /// autoscaled looks fixed at `desiredCount`.
     pub has_scalable_targets: bool,
-    /// Who scales a workload that is not here, and what could not be read and may make pods or tasks, one line each with
-    /// its place and what to do. Somebody's demand is missing then. All of them are among the notes.
-    pub strays: Vec<String>,
+    /// Who scales a workload that is not here, and what could not be read and may make pods or tasks. Somebody's demand is
+    /// missing then. All of them are among the notes.
+    pub strays: Vec<Stray>,
     /// The names of the workloads that are meant to have no side of EKS.
     pub stays_in_ecs: BTreeSet<String>,
     /// Every file that was read, in order.
@@ -43,6 +43,15 @@ pub struct Inventory {
     pub cluster: Option<SeenCluster>,
     /// The rights that reading it took.
     pub rights: Vec<Right>,
+}
+
+/// An object that makes or scales pods or tasks of which nothing more is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// `namespace/Kind/name`, if it is an object of EKS that has a name.
+    pub reference: Option<String>,
+    /// One line with its place and what to do.
+    pub text: String,
 }
 
 /// A cluster as its API shows it.

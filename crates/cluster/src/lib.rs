@@ -30,7 +30,7 @@ pub use ecs::DESCRIBE_SCALABLE_TARGETS;
 pub use error::InventoryError;
 pub use inventory::{
     Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, ExternalName, Inventory, Overlap, Pod,
-    SeenCluster, ServiceAccount, Sited, SourceFile, Surge, Value, Volume, Workload,
+    SeenCluster, ServiceAccount, Sited, SourceFile, Stray, Surge, Value, Volume, Workload,
 };
 pub use kube::Client;
 pub use kube::core::{Selector, SelectorExt};

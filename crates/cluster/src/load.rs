@@ -46,7 +46,8 @@ pub(crate) fn with_ecs(
     let eks = objects.workloads()?;
     let ecs = tasks.services();
     let strays = [objects.strays, tasks.strays].concat();
-    let mut notes = [objects.notes, tasks.notes, strays.clone()].concat();
+    let mut notes = [objects.notes, tasks.notes].concat();
+    notes.extend(strays.iter().map(|stray| stray.text.clone()));
     let workloads = pairs::pair(eks, ecs, pairs, &mut notes)?;
     let (has_scalable_targets, sources) = (tasks.has_targets, reader.sources);
     let found = Inventory {

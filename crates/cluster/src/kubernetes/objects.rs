@@ -4,7 +4,7 @@ use super::kinds::{TEMPLATES, WORKLOADS, called, group_of, is_known, is_maker};
 use super::{owner, pod, workload};
 use crate::cursor::Cursor;
 use crate::node::{Node, Tree};
-use crate::{EksWorkload, ExternalName, InventoryError, ServiceAccount};
+use crate::{EksWorkload, ExternalName, InventoryError, ServiceAccount, Stray};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What tells objects of a cluster apart. Ordered by namespace, then name.
@@ -71,7 +71,7 @@ pub(crate) struct Objects {
     scalers: BTreeSet<Key>,
     nodes: BTreeSet<String>,
     /// Who scales a workload that is not in the manifests, and what makes pods that nobody can count.
-    pub strays: Vec<String>,
+    pub strays: Vec<Stray>,
     pub notes: Vec<String>,
 }
 
@@ -171,7 +171,7 @@ impl Objects {
                     let name = found.map_or_else(|_| kind.to_owned(), |key| key.reference());
                     self.notes.push(left_out(&cursor, &name, why));
                 }
-                _ => self.strays.push(unreadable(&cursor, kind)),
+                _ => self.strays.push(unreadable(&cursor, kind, found.as_ref().ok())),
             },
             _ => {}
         }
@@ -250,7 +250,7 @@ impl Objects {
                     workloads.extend(found);
                     notes.append(&mut own);
                 }
-                Err(_) => unread.push(unreadable(&cursor, &key.kind)),
+                Err(_) => unread.push(unreadable(&cursor, &key.kind, Some(key))),
             }
         }
         let mut strays = [std::mem::take(&mut self.strays), unread].concat();
@@ -334,8 +334,11 @@ fn left_out(cursor: &Cursor<'_>, name: &str, why: &str) -> String {
     format!("{}: {name} is left out: {why}", cursor.at())
 }
 
-pub(crate) fn unreadable(cursor: &Cursor<'_>, kind: &str) -> String {
-    format!("{}: {kind} makes or scales pods that this tool does not know; nothing of it is checked", cursor.at())
+pub(crate) fn unreadable(cursor: &Cursor<'_>, kind: &str, key: Option<&Key>) -> Stray {
+    let (at, reference) = (cursor.at(), key.map(Key::reference));
+    let name = reference.as_deref().unwrap_or(kind);
+    let text = format!("{at}: {name} makes or scales pods that this tool does not know; nothing of it is checked");
+    Stray { reference, text }
 }
 
 fn key(cursor: &Cursor<'_>, kind: &str) -> Result<Key, InventoryError> {

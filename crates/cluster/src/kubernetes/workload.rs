@@ -4,7 +4,7 @@ use super::kinds::TEMPLATES;
 use super::objects::{Key, Objects, unreadable};
 use super::{pod, selector};
 use crate::cursor::Cursor;
-use crate::{Autoscaler, Controller, EksWorkload, InventoryError, Overlap, Sited, Surge};
+use crate::{Autoscaler, Controller, EksWorkload, InventoryError, Overlap, Sited, Stray, Surge};
 use std::collections::BTreeMap;
 
 /// Where an object without a namespace goes.
@@ -251,7 +251,7 @@ fn surge(cursor: &Cursor<'_>) -> Result<Surge, InventoryError> {
 pub(crate) fn govern(
     objects: &Objects,
     workloads: &mut [EksWorkload],
-    strays: &mut Vec<String>,
+    strays: &mut Vec<Stray>,
 ) -> Result<BTreeMap<Key, Key>, InventoryError> {
     let mut governed = BTreeMap::new();
     for (key, cursor) in objects.of(&["Rollout"]) {
@@ -291,7 +291,7 @@ pub(crate) fn autoscale(
     objects: &Objects,
     workloads: &mut [EksWorkload],
     governed: &BTreeMap<Key, Key>,
-    strays: &mut Vec<String>,
+    strays: &mut Vec<Stray>,
 ) -> Result<(), InventoryError> {
     let mut take = |key: &Key, cursor: &Cursor<'_>| {
         let (target, found) = autoscaler(key, cursor)?;
@@ -310,7 +310,9 @@ pub(crate) fn autoscale(
         strays.extend(take(key, &cursor)?);
     }
     for (key, cursor) in objects.scalers() {
-        strays.extend(take(key, &cursor).unwrap_or_else(|_: InventoryError| Some(unreadable(&cursor, &key.kind))));
+        strays.extend(
+            take(key, &cursor).unwrap_or_else(|_: InventoryError| Some(unreadable(&cursor, &key.kind, Some(key)))),
+        );
     }
     for workload in workloads.iter_mut().filter(|one| one.autoscaler.is_none()) {
         let key = Key::new(&workload.namespace, &workload.kind, &workload.name);
@@ -340,12 +342,12 @@ fn stray(
     does: &str,
     target: &Key,
     workloads: &[EksWorkload],
-) -> String {
+) -> Stray {
     let of_that_name = workloads.iter().filter(|one| one.name == target.name).map(EksWorkload::reference);
     let of_that_name: Vec<String> = of_that_name.collect();
     let meant =
         if of_that_name.is_empty() { String::new() } else { format!(" (is {} meant?)", of_that_name.join(" or ")) };
-    format!(
+    let text = format!(
         "{}: {} {does} {}, which is not {} or not known{meant}, so nobody knows what its pods connect to; add it, or take \
          the {} out",
         cursor.at(),
@@ -353,7 +355,8 @@ fn stray(
         target.reference(),
         objects.place,
         key.kind
-    )
+    );
+    Stray { reference: Some(key.reference()), text }
 }
 
 /// The workload that is meant. Charts often write the namespace into some of their objects and leave it to the command

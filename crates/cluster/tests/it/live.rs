@@ -2,7 +2,7 @@
 
 use super::{Folder, data, named};
 use preflight_cluster::{
-    Client, ClusterAccess, Controller, EksWorkload, Inventory, InventoryError, Pair, connect, load, load_live,
+    Client, ClusterAccess, Controller, EksWorkload, Inventory, InventoryError, Pair, Stray, connect, load, load_live,
 };
 use preflight_core::{CannotTell, Reason};
 use preflight_fixtures::aws::{AccessRule, ApiUser, Cluster, Config, IdentityDouble, ServiceAccount};
@@ -152,14 +152,15 @@ fn recorded() -> Vec<Value> {
 
 /// What an inventory says, without saying where it stands.
 pub(crate) fn said(inventory: &Inventory) -> String {
-    let unplaced = |lines: &[String]| lines.iter().map(|line| line.split_once(": ").unwrap().1.to_owned()).collect();
+    let unplaced = |line: &String| line.split_once(": ").unwrap().1.to_owned();
+    let stray = |stray: &Stray| Stray { text: unplaced(&stray.text), ..stray.clone() };
     let comparable = Inventory {
         is_whole: false,
         sources: vec![],
         cluster: None,
         rights: vec![],
-        notes: unplaced(&inventory.notes),
-        strays: unplaced(&inventory.strays),
+        notes: inventory.notes.iter().map(unplaced).collect(),
+        strays: inventory.strays.iter().map(stray).collect(),
         ..inventory.clone()
     };
     let text = format!("{comparable:#?}").replace("in the manifests", "in the cluster");

@@ -20,8 +20,8 @@ fn orders(namespace: &str) -> String {
 
 /// The strays, every one of which is a note.
 fn strays(inventory: &Inventory) -> Vec<String> {
-    assert!(inventory.strays.iter().all(|stray| inventory.notes.contains(stray)), "{:?}", inventory.notes);
-    inventory.strays.clone()
+    assert!(inventory.strays.iter().all(|stray| inventory.notes.contains(&stray.text)), "{:?}", inventory.notes);
+    inventory.strays.iter().map(|stray| stray.text.clone()).collect()
 }
 
 fn ecs(documents: &[&str]) -> Inventory {
