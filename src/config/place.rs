@@ -1,6 +1,8 @@
 //! Where a value of the configuration stands.
 
 use super::error::At;
+use super::variables::names;
+use preflight_core::written::{self, MASK};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
@@ -93,25 +95,82 @@ impl Node {
     /// not be able to try passwords against it.
     pub(crate) fn masked(&self) -> Value {
         match &self.content {
+            Content::Scalar(Value::String(text)) => Value::from(written::masked(text)),
             Content::Scalar(value) => value.clone(),
             Content::List(items) => items.iter().map(Self::masked).collect(),
-            Content::Map(fields) => Value::Object(fields.iter().map(masked_field).collect::<Map<_, _>>()),
+            Content::Map(fields) => {
+                let masked = |field: &Field| (field.key.clone(), field.masked());
+                Value::Object(fields.iter().map(masked).collect::<Map<_, _>>())
+            }
         }
     }
 
-    /// Secrets that are written down instead of named: their keys and places.
-    pub(crate) fn literal_secrets(&self) -> Vec<(&str, At)> {
+    fn as_written(&self) -> Value {
         match &self.content {
+            Content::Scalar(value) => value.clone(),
+            Content::List(items) => items.iter().map(Self::as_written).collect(),
+            Content::Map(fields) => {
+                let fields = fields.iter().map(|field| (field.key.clone(), field.value.as_written()));
+                Value::Object(fields.collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    /// Secrets that are written down instead of named: what they are, and their places.
+    pub(crate) fn literal_secrets(&self) -> Vec<(String, At)> {
+        match &self.content {
+            Content::Scalar(Value::String(text)) => {
+                written::written_in(text).into_iter().map(|one| (one.what, self.at)).collect()
+            }
             Content::Scalar(_) => vec![],
             Content::List(items) => items.iter().flat_map(Self::literal_secrets).collect(),
-            Content::Map(fields) => fields
-                .iter()
-                .flat_map(|field| match is_literal_secret(field) {
-                    true => vec![(field.key.as_str(), field.value.at)],
-                    false => field.value.literal_secrets(),
-                })
-                .collect(),
+            Content::Map(fields) => fields.iter().flat_map(Field::literal_secrets).collect(),
         }
+    }
+}
+
+impl Field {
+    fn masked(&self) -> Value {
+        match (&self.value.content, self.key.as_str()) {
+            _ if self.is_literal_secret() => Value::from(MASK),
+            (Content::Map(headers), "headers") => {
+                let masked = |header: &Self| if header.is_credential() { Value::from(MASK) } else { header.masked() };
+                let masked = headers.iter().map(|header| (header.key.clone(), masked(header)));
+                Value::Object(masked.collect::<Map<_, _>>())
+            }
+            (_, key) if PROSE.contains(&key) => self.value.as_written(),
+            _ => self.value.masked(),
+        }
+    }
+
+    fn literal_secrets(&self) -> Vec<(String, At)> {
+        match (&self.value.content, self.key.as_str()) {
+            _ if self.is_literal_secret() => vec![(self.key.clone(), self.value.at)],
+            (Content::Map(headers), "headers") => {
+                let of = |header: &Self| match header.is_credential() {
+                    true => vec![(format!("the header {}", header.key), header.value.at)],
+                    false => header.literal_secrets(),
+                };
+                headers.iter().flat_map(of).collect()
+            }
+            (_, key) if PROSE.contains(&key) => vec![],
+            _ => self.value.literal_secrets(),
+        }
+    }
+
+    fn is_literal_secret(&self) -> bool {
+        let Content::Scalar(value) = &self.value.content else { return false };
+        let is_variable = self.value.text().is_some_and(|text| text.starts_with("${"));
+        SECRETS.contains(&self.key.as_str()) && !value.is_null() && !is_variable
+    }
+
+    /// Whether it is a header that lets somebody in, with a value that is written down.
+    fn is_credential(&self) -> bool {
+        let Content::Scalar(value) = &self.value.content else { return false };
+        let name = self.key.to_lowercase();
+        let is_one = CREDENTIALS.contains(&name.as_str()) || name.contains("key") || written::names_secret(&name);
+        let text = value.as_str().unwrap_or("0");
+        is_one && names(text).next().is_none() && written::is_literal(text)
     }
 }
 
@@ -123,15 +182,11 @@ pub(crate) fn below(path: &str, key: &str) -> String {
 /// The keys of `Secret`s.
 const SECRETS: &[&str] = &["password", "secretAccessKey", "sessionToken"];
 
-fn is_literal_secret(Field { key, value: node, .. }: &Field) -> bool {
-    let Content::Scalar(value) = &node.content else { return false };
-    SECRETS.contains(&key.as_str()) && !value.is_null() && !node.text().is_some_and(|text| text.starts_with("${"))
-}
+/// Headers that let somebody in, beside those whose names say so.
+const CREDENTIALS: &[&str] = &["authorization", "proxy-authorization", "cookie"];
 
-fn masked_field(field: &Field) -> (String, Value) {
-    let value = if is_literal_secret(field) { Value::from("***") } else { field.value.masked() };
-    (field.key.clone(), value)
-}
+/// Keys of what is written in languages in which `token = :key` is no secret: of stores, and of people.
+const PROSE: &[&str] = &["query", "cleanup", "keys", "reason"];
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -39,7 +39,7 @@ pub(crate) struct Loaded {
     pub config: Config,
     /// The phases of the migration.
     pub phases: Phases,
-    /// The file itself.
+    /// The file itself. Where secrets are written down in it, its digest is that over what it says.
     pub source: ConfigSource,
     /// The digest over what the file says, secrets hidden.
     pub sha256: String,
@@ -118,16 +118,22 @@ pub(crate) fn load(
     }
     resolve(&mut config, &folder);
     let missing = located(files::missing(&config));
-    let written = |(key, at)| {
-        let text =
-            format!("{key} is written down here; name a variable, `${{NAME}}`, or a file, `{{file: PATH}}`, instead");
+    let written = |(what, at)| {
+        let text = format!(
+            "{what} is written down here; name a variable, `${{NAME}}`, or, where a secret alone stands, a file, `{{file: \
+             PATH}}`, instead"
+        );
         Mistake::new(at, "", text)
     };
+    let sha256 = sha256_of(&document.masked());
+    let written_secrets: Vec<Mistake> = document.literal_secrets().into_iter().map(written).collect();
+    // Or whoever has a report could try passwords against the digest of the file.
+    let of_file = if written_secrets.is_empty() { sha256_hex(text.as_bytes()) } else { sha256.clone() };
     Ok(Loaded {
         phases: phases(&config).unwrap_or_default(),
-        source: ConfigSource { path: path.display().to_string(), sha256: sha256_hex(text.as_bytes()) },
-        sha256: sha256_of(&document.masked()),
-        written_secrets: document.literal_secrets().into_iter().map(written).collect(),
+        source: ConfigSource { path: path.display().to_string(), sha256: of_file },
+        sha256,
+        written_secrets,
         unset,
         missing,
         config,

@@ -130,6 +130,68 @@ fn a_secret_that_is_written_down_is_a_warning_and_does_not_show_in_the_digest() 
     assert_ne!(of("${V}").sha256, of("hunter2").sha256);
 }
 
+/// A configuration with one request.
+fn with_request(request: &str) -> Loaded {
+    let target = format!(
+        "{{name: shop, url: 'https://eks.a.test', rate: 5, slo: {{p50Ms: 5}}, requests: [{request}], served: {{header: \
+         x-by-key, eks: e, ecs: c}}}}"
+    );
+    read(&format!("environment: lab\nload: {{targets: [{target}]}}\n"), &[("TOKEN", "x")]).unwrap()
+}
+
+#[test]
+fn a_credential_in_a_request_is_a_secret_like_a_password() {
+    for (request, what) in [
+        ("{path: /, headers: {authorization: 'Bearer SECRET'}}", "the header authorization"),
+        ("{path: /, headers: {Cookie: session=SECRET}}", "the header Cookie"),
+        ("{path: /, headers: {x-api-key: SECRET}}", "the header x-api-key"),
+        ("{path: /, headers: {X-Auth-Token: SECRET}}", "the header X-Auth-Token"),
+        ("{path: '/a?page=1&token=SECRET'}", "`token`"),
+        ("{path: /, method: POST, body: '{\"password\":\"SECRET\"}'}", "`password`"),
+    ] {
+        let of = |secret: &str| with_request(&request.replace("SECRET", secret));
+        let told: Vec<String> = of("hunter2").written_secrets.into_iter().map(|one| one.text).collect();
+        assert!(told.len() == 1 && told[0].starts_with(&format!("{what} is written down")), "{request}: {told:?}");
+        assert!(!told[0].contains("hunter2"), "{told:?}");
+        assert_eq!(of("hunter2").sha256, of("hunter3").sha256, "{request}");
+        assert_eq!(of("hunter2").source.sha256, of("hunter3").source.sha256, "{request}");
+    }
+}
+
+#[test]
+fn what_of_a_request_is_no_credential_counts_in_the_digest_and_is_not_warned_of() {
+    let of = |request: &str| {
+        let loaded = with_request(request);
+        assert!(loaded.written_secrets.is_empty(), "{request}: {:?}", loaded.written_secrets);
+        loaded.sha256
+    };
+    let all = [
+        "{path: /, headers: {authorization: 'Bearer ${TOKEN}'}}",
+        "{path: /, headers: {authorization: 'Basic ${TOKEN}'}}",
+        "{path: /, headers: {authorization: {file: password}}}",
+        "{path: /, headers: {accept: text/html}}",
+        "{path: /, headers: {accept: text/plain}}",
+        "{path: '/a?token=${TOKEN}'}",
+        "{path: '/a?page=2'}",
+    ];
+    let digests: std::collections::BTreeSet<String> = all.iter().map(|request| of(request)).collect();
+    assert_eq!(digests.len(), all.len());
+}
+
+#[test]
+fn a_token_in_the_header_of_a_message_is_a_secret_and_one_in_a_query_is_a_column() {
+    let text = |header: &str| {
+        format!(
+            "{DB}idempotency:\n  consumers:\n    - name: a\n      broker: {{sqs: {{queues: {{ecs: 'http://h/1/a', eks: \
+             'http://h/1/b'}}}}}}\n      message: {{body: '{{\"token\":\"{{key}}\"}}', headers: {{{header}}}}}\n      effects:\n        \
+             - mysql: {{endpoint: db, query: \"SELECT a FROM t WHERE token = :key\", cleanup: [\"DELETE FROM t WHERE \
+             token = :key\"]}}\n"
+        )
+    };
+    let told = |header: &str| read(&text(header), &[("T", "x")]).unwrap().written_secrets.len();
+    assert_eq!((told("api-token: hunter2"), told("api-token: '${T}'"), told("source: preflight")), (1, 0, 0));
+}
+
 #[test]
 fn one_item_is_waived_once() {
     let waiver = |subject: &str, reason: &str| {

@@ -2,16 +2,20 @@
 
 use super::Basis;
 use anyhow::{Context, Result, bail};
+use preflight_cluster::{exposed, exposed_beside};
 use preflight_connections::settings::Tls;
 use preflight_report::sha256_of;
 use serde_json::{Map, Value, json};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 /// The most bytes of text in a ConfigMap; Kubernetes takes 1 MiB, names included.
 const BYTES_MAX: usize = 1024 * 1024 - 16 * 1024;
 
 /// How many hexadecimal digits tell the files of one ConfigMap from those of another.
 const SUFFIX_DIGITS: usize = 10;
+
+/// The most secrets that one error names.
+const NAMED_MAX: usize = 20;
 
 /// What goes into a ConfigMap, and where each key of it stands in the volume.
 pub(super) struct Files {
@@ -43,13 +47,14 @@ pub(super) fn read(basis: &Basis<'_>) -> Result<Files> {
         _ => None,
     });
     let mut files = Files { data: Map::new(), items: vec![], config: String::new() };
-    let mut bytes = 0;
-    for path in std::iter::once(config.as_path()).chain(basis.files.iter().map(PathBuf::as_path)).chain(authorities) {
+    let (mut bytes, mut secrets) = (0, vec![]);
+    let of_inventory = basis.files.iter().map(|path| (path.as_path(), true));
+    let others = authorities.map(|path| (path, false));
+    for (path, is_of_inventory) in std::iter::once((config.as_path(), false)).chain(of_inventory).chain(others) {
         let below = below(folder, path)?;
         let text = std::fs::read_to_string(path).with_context(|| format!("reading `{}`", path.display()))?;
-        if holds_secret(&text) {
-            bail!("`{}` holds a Secret, whose values would be readable in the ConfigMap; leave it out", path.display());
-        }
+        let file = path.display().to_string();
+        secrets.extend(if is_of_inventory { exposed(&file, &text)? } else { exposed_beside(&file, &text) });
         bytes += text.len() + below.len();
         if bytes > BYTES_MAX {
             bail!(
@@ -66,7 +71,24 @@ pub(super) fn read(basis: &Basis<'_>) -> Result<Files> {
             files.data.insert(key, Value::String(text));
         }
     }
+    if !secrets.is_empty() {
+        bail!(exposure(&secrets));
+    }
     Ok(files)
+}
+
+/// What is said about secrets that would be readable in the ConfigMap.
+fn exposure(secrets: &[String]) -> String {
+    let more = secrets.len().saturating_sub(NAMED_MAX);
+    let more = if more == 0 { String::new() } else { format!("\n  and {more} more") };
+    let named: Vec<&str> = secrets.iter().take(NAMED_MAX).map(String::as_str).collect();
+    format!(
+        "these look like secrets, and would be readable in the ConfigMap:\n  {}{more}\nWrite `***` in the place of each \
+         value, which no check reads, or have the workload take it from a Secret (in ECS, `secrets`). With \
+         `cluster.namespaces` the Job reads the EKS side from the cluster instead; outside of it `run` takes the files as \
+         they are",
+        named.join("\n  ")
+    )
 }
 
 /// The path below a folder, with slashes.
@@ -95,11 +117,6 @@ fn key(path: &str, taken: &Map<String, Value>) -> String {
     others.rev().chain([short.clone()]).rfind(|key| !taken.contains_key(key)).unwrap_or(short)
 }
 
-fn holds_secret(text: &str) -> bool {
-    let plain = |line: &str| line.trim().replace(['"', '\'', ',', ' '], "");
-    text.lines().any(|line| matches!(plain(line).trim_start_matches('-'), "kind:Secret"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,8 +141,10 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_seen_in_yaml_and_json() {
-        assert!(holds_secret("apiVersion: v1\nkind: Secret\n") && holds_secret("{\n  \"kind\": \"Secret\",\n"));
-        assert!(holds_secret("- kind: 'Secret'") && !holds_secret("kind: SecretStore\n"));
+    fn many_secrets_are_counted_and_some_of_them_named() {
+        let all: Vec<String> = (0..25).map(|n| format!("a.yaml:{n}: `PASSWORD` of Deployment a")).collect();
+        let said = exposure(&all);
+        assert!(said.contains("a.yaml:19: ") && !said.contains("a.yaml:20: ") && said.contains("and 5 more"), "{said}");
+        assert!(!exposure(&all[..20]).contains("more"));
     }
 }

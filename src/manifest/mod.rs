@@ -112,6 +112,12 @@ impl Names {
         format!("{}-result", self.name)
     }
 
+    /// The name of a Role. Where others may have an installation of the same name the namespace tells them apart; a dot is
+    /// in no other name.
+    fn role_in(&self, namespace: Option<&str>) -> String {
+        if namespace == Some(&self.namespace) { self.name.clone() } else { format!("{}.{}", self.name, self.namespace) }
+    }
+
     fn metadata(&self, name: &str, namespace: &str) -> Value {
         json!({ "name": name, "namespace": namespace, "labels": self.labels() })
     }

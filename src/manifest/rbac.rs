@@ -25,7 +25,8 @@ pub(super) fn documents(basis: &Basis<'_>) -> Vec<Value> {
     });
     documents.extend(granted(basis, &names.result(), Some(&names.namespace), vec![rule]));
     for (namespace, rules) in rules(&basis.planned.rights()) {
-        documents.extend(granted(basis, &names.name, namespace.as_deref(), rules));
+        let name = names.role_in(namespace.as_deref());
+        documents.extend(granted(basis, &name, namespace.as_deref(), rules));
     }
     documents
 }

@@ -264,10 +264,14 @@ fn the_declared_right_is_enough_and_nothing_else_is_asked_and_without_it_nobody_
         let log = std::fs::read_to_string(log).unwrap();
         let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let own = lines.filter(|line| line["user"]["username"] == user.as_str());
-        let mut asked: Vec<String> =
-            own.map(|line| format!("{} {}", line["verb"], line["objectRef"]["resource"])).collect();
+        let mut asked: Vec<String> = own
+            .map(|line| {
+                format!("{} {} {}", line["verb"], line["objectRef"]["resource"], line["objectRef"]["namespace"])
+            })
+            .collect();
         asked.dedup();
         // The first run asked what it may and no more.
-        assert_eq!(asked, [r#""create" "selfsubjectaccessreviews""#, r#""list" "pods""#]);
+        let list = format!("\"list\" \"pods\" {}", json!(place.namespace));
+        assert_eq!(asked, [r#""create" "selfsubjectaccessreviews" null"#, list.as_str()]);
     });
 }

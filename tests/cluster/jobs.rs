@@ -1,5 +1,6 @@
 //! The program as a Job: under restricted Pod Security, with the generated rights, to every end that a Job can come to.
 
+use crate::audit::{asked, entries};
 use crate::live::{audit, host, live, wait};
 use crate::shop::{Shop, exit_code, role};
 use k8s_openapi::api::batch::v1::Job;
@@ -330,46 +331,22 @@ fn a_full_run_asks_for_nothing_outside_its_rights_and_leaves_nothing() {
         shop.grant().await;
         let job = shop.start(|_| ()).await;
         assert_eq!(end_of(&shop, &job).await.2, [0]);
-        let rules = granted(&shop.manifest("rbac"));
-        let user = format!("system:serviceaccount:{}:preflight", place.namespace);
-        let text = std::fs::read_to_string(log).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let asked: Vec<Value> = lines.filter(|line| line["user"]["username"] == user.as_str()).collect();
-        assert!(!asked.is_empty(), "the audit log has nothing of this run");
+        let documents = shop.manifest("rbac");
+        let account = (place.namespace.as_str(), "preflight");
+        let entries = entries(&log, &format!("system:serviceaccount:{}:{}", account.0, account.1));
+        assert!(!entries.is_empty(), "the audit log has nothing of this run");
         let mut written = BTreeSet::new();
-        for request in &asked {
-            let object = &request["objectRef"];
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let resource = [text(&object["resource"]), text(&object["subresource"])].join("/");
-            let one = (text(&request["verb"]), resource.trim_end_matches('/').to_owned(), text(&object["name"]));
-            // Anybody may ask what he may do.
-            let is_review = one.1 == "selfsubjectaccessreviews";
-            assert!(is_review || rules.contains(&one), "outside of its rights: {one:?}");
-            if !is_review && !["get", "list", "watch"].contains(&one.0.as_str()) {
-                written.insert((one.0, one.1));
+        for entry in &entries {
+            let one = asked(entry).unwrap_or_else(|| panic!("about no object: {}", entry["requestURI"]));
+            assert!(one.is_review() || one.is_granted(&documents, account), "outside of its rights: {one:?}");
+            if !one.is_review() && one.is_written() {
+                assert_eq!(one.namespace, place.namespace, "{one:?}");
+                written.insert((one.verb, one.resource));
             }
         }
         let announced = [("create", "serviceaccounts/token"), ("patch", "configmaps")];
         assert_eq!(written, announced.map(|(verb, what)| (verb.to_owned(), what.to_owned())).into());
     });
-}
-
-/// Verb, resource and name of everything that Roles allow.
-fn granted(documents: &[Value]) -> BTreeSet<(String, String, String)> {
-    let mut granted = BTreeSet::new();
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().map(|one| one.as_str().unwrap().to_owned()).collect()
-    };
-    for rule in documents.iter().filter_map(|one| one["rules"].as_array()).flatten() {
-        for verb in texts(&rule["verbs"]) {
-            for resource in texts(&rule["resources"]) {
-                for name in texts(&rule["resourceNames"]) {
-                    granted.insert((verb.clone(), resource.clone(), name));
-                }
-            }
-        }
-    }
-    granted
 }
 
 #[test]

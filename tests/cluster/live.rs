@@ -17,9 +17,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
+use tokio::time::timeout;
 
 /// How long a condition is waited for.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How long showing what was in a namespace may take.
+const DUMP_LIMIT: Duration = Duration::from_secs(20);
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -46,15 +50,25 @@ pub(crate) struct Place {
 }
 
 /// Runs a test in a namespace of its own, removes it, and shows what was in it if the test failed.
-pub(crate) fn live<T: Future<Output = ()> + 'static>(test: impl FnOnce(Arc<Place>) -> T) {
+pub(crate) fn live<T: Future<Output = ()> + 'static>(test: impl FnOnce(Arc<Place>) -> T + 'static) {
     let Some(kubeconfig) = setting(KUBECONFIG) else { return };
     // One thread, the test's own: what it prints belongs to it.
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
         let place = Arc::new(Place::new(kubeconfig.into()).await);
-        let ended = spawn_local(test(place.clone())).await;
+        let own = place.clone();
+        let ended = spawn_local(async move {
+            own.ready().await;
+            test(own).await;
+        })
+        .await;
         if ended.is_err() {
-            place.dump().await;
+            // Whatever becomes of it, the namespace goes.
+            let own = place.clone();
+            let dumped = spawn_local(async move { timeout(DUMP_LIMIT, own.dump()).await }).await;
+            if !matches!(dumped, Ok(Ok(()))) {
+                eprintln!("what was in {} could not be shown whole", place.namespace);
+            }
         }
         place.remove().await;
         if let Err(error) = ended {
@@ -137,13 +151,15 @@ impl Place {
         let wanted: Namespace = serde_json::from_value(wanted).unwrap();
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let made = namespaces.create(&PostParams::default(), &wanted).await.unwrap();
-        let place = Self { client, namespace: made.metadata.name.unwrap(), kubeconfig };
-        // Pods and tokens need it, and the controller makes it a moment later.
+        Self { client, namespace: made.metadata.name.unwrap(), kubeconfig }
+    }
+
+    /// Pods and tokens need the default ServiceAccount, and the controller makes it a moment later.
+    async fn ready(&self) {
         wait("the namespace's default ServiceAccount", || async {
-            place.api::<ServiceAccount>().get_opt("default").await.unwrap()
+            self.api::<ServiceAccount>().get_opt("default").await.unwrap()
         })
         .await;
-        place
     }
 
     pub(crate) fn api<K>(&self) -> Api<K>
@@ -204,11 +220,17 @@ impl Place {
 
     async fn dump(&self) {
         let all = ListParams::default();
-        for pod in self.api::<Pod>().list(&all).await.unwrap() {
-            eprintln!("pod {}", json!({"name": pod.metadata.name, "status": pod.status}));
+        match self.api::<Pod>().list(&all).await {
+            Ok(pods) => pods.into_iter().for_each(|pod| {
+                eprintln!("pod {}", json!({"name": pod.metadata.name, "status": pod.status}));
+            }),
+            Err(error) => eprintln!("pods of {}: {error}", self.namespace),
         }
-        for event in self.api::<Event>().list(&all).await.unwrap() {
-            eprintln!("event {}", json!([event.involved_object.name, event.reason, event.message]));
+        match self.api::<Event>().list(&all).await {
+            Ok(events) => events.into_iter().for_each(|event| {
+                eprintln!("event {}", json!([event.involved_object.name, event.reason, event.message]));
+            }),
+            Err(error) => eprintln!("events of {}: {error}", self.namespace),
         }
     }
 

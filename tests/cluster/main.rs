@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod audit;
 mod deployed;
 mod health;
 mod inventory;

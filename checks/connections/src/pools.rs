@@ -186,10 +186,12 @@ pub(crate) fn pool_of(engine: Engine, reference: &Reference<'_>, variables: &[Va
         return of_url.unwrap_or(one);
     }
     let mut best: Option<(u8, Pool, bool)> = None;
+    let stems: Vec<(&str, &str)> = others.iter().map(|other| (other.as_str(), stem(other))).collect();
     for variable in variables {
         let Some((source, key)) = key_of(engine, &variable.name) else { continue };
         let own = closeness(&source, &reference.source);
-        let of_others = others.iter().map(|other| closeness(&source, other)).max().unwrap_or_default();
+        let short = stem(&source);
+        let of_others = stems.iter().map(|other| closeness_of((&source, short), *other)).max().unwrap_or_default();
         if of_others > own {
             continue;
         }
@@ -217,15 +219,21 @@ pub(crate) fn is_size_for(engine: Engine, name: &str) -> bool {
 
 /// The same for a server of any kind.
 pub(crate) fn is_size(name: &str) -> bool {
-    KEYS.iter().any(|key| is_size_for(key.engine, name))
+    let name = normalised(name);
+    KEYS.iter().any(|key| is_of(key, &name))
 }
 
 fn key_of(engine: Engine, name: &str) -> Option<(String, &'static Key)> {
     let name = normalised(name);
     let keys = KEYS.iter().filter(|key| key.engine == engine);
-    let matching = keys.filter(|key| name.strip_suffix(key.size).is_some_and(|source| source.ends_with(key.owner)));
+    let matching = keys.filter(|key| is_of(key, &name));
     let best = matching.max_by_key(|key| key.owner.len() + key.size.len())?;
     Some((name.strip_suffix(best.size)?.to_owned(), best))
+}
+
+/// Whether a normalised name is one that a key describes.
+fn is_of(key: &Key, name: &str) -> bool {
+    name.strip_suffix(key.size).is_some_and(|source| source.ends_with(key.owner))
 }
 
 /// The tier of names that say the same: `DB` and `DATABASE`, `ORDERS_DB` and `ORDERS_DATASOURCE`.
@@ -233,7 +241,11 @@ pub(crate) const SAME_NAME: u8 = 2;
 
 /// How well the name of a setting fits a data source; the larger the better.
 pub(crate) fn closeness(setting: &str, source: &str) -> (u8, usize) {
-    let (short, other) = (stem(setting), stem(source));
+    closeness_of((setting, stem(setting)), (source, stem(source)))
+}
+
+/// The same of both with their stems.
+fn closeness_of((setting, short): (&str, &str), (source, other): (&str, &str)) -> (u8, usize) {
     if setting == source {
         (SAME_NAME + 1, 0)
     } else if short == other {

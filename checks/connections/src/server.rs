@@ -101,15 +101,12 @@ impl<'a> Server<'a> {
 
     /// Whether a variable names a server.
     fn mentions(&self, engine: Engine, names: &Names, variable: &Variable, variables: &[Variable]) -> bool {
-        let Some(value) = variable.value.as_ref().filter(|_| normalised(&variable.name) != NO_PROXY) else {
-            return false;
-        };
+        let Some(value) = &variable.value else { return false };
         let beside = || port_beside(variable, variables);
-        if self.is_of_another_kind(engine, variable) {
-            names.are_in_with_port(value, beside)
-        } else {
-            names.are_in(value, beside)
-        }
+        // Of most values the host alone tells, and what their names say need not be asked.
+        names.are_in(value, beside)
+            && normalised(&variable.name) != NO_PROXY
+            && (!self.is_of_another_kind(engine, variable) || names.are_in_with_port(value, beside))
     }
 
     /// Whether a variable is one of another kind of server: by the scheme in its value, or else by its name. A name is

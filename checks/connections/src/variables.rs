@@ -156,7 +156,13 @@ fn substitute(value: &str, variables: &[Variable]) -> String {
 /// A name without its spelling: lower case, letters and digits alone. `SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE`,
 /// `..._MAXIMUMPOOLSIZE` and `spring.datasource.hikari.maximum-pool-size` are the same then, as they are for Spring.
 pub(crate) fn normalised(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|character| character.to_ascii_lowercase()).collect()
+    let mut normal = String::with_capacity(name.len());
+    // Asked about every variable for every endpoint.
+    for part in name.split(|part: char| !part.is_ascii_alphanumeric()) {
+        normal.push_str(part);
+    }
+    normal.make_ascii_lowercase();
+    normal
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod api;
 mod cursor;
 mod ecs;
 mod error;
+mod exposed;
 mod files;
 mod inventory;
 mod json;
@@ -28,6 +29,7 @@ pub use access::{AwsAccess, AwsCredentials, AwsEndpoints, ClusterAccess};
 pub use api::{as_kubectl, connect, may, refused};
 pub use ecs::DESCRIBE_SCALABLE_TARGETS;
 pub use error::InventoryError;
+pub use exposed::{exposed, exposed_beside};
 pub use inventory::{
     Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, ExternalName, Inventory, Overlap, Pod,
     SeenCluster, ServiceAccount, Sited, SourceFile, Stray, Surge, Value, Volume, Workload,

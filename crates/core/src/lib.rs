@@ -16,6 +16,7 @@ mod judge;
 mod phase;
 mod scope;
 mod secret;
+pub mod written;
 
 pub use check::{CannotTell, Check, Disruption, Entry, Item, ItemKind, Levels, Meta, Permission, Right, Run};
 pub use execute::{Job, run_all};

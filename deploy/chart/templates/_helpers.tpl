@@ -4,10 +4,10 @@
 
 {{- define "preflight.labels" -}}
 app.kubernetes.io/name: eks-preflight
-app.kubernetes.io/instance: {{ include "preflight.name" . }}
+app.kubernetes.io/instance: {{ include "preflight.name" . | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- end }}
 
 {{- define "preflight.image" -}}
@@ -20,6 +20,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- define "preflight.subject" -}}
 - kind: ServiceAccount
-  name: {{ include "preflight.name" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "preflight.name" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
+{{- end }}
+
+{{/* Where others may have an installation of the same name the namespace tells them apart. */}}
+{{- define "preflight.role" -}}
+{{- if eq .namespace .own }}{{ .name }}{{ else }}{{ printf "%s.%s" .name .own }}{{ end -}}
 {{- end }}

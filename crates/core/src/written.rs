@@ -1,0 +1,436 @@
+//! Secrets that are written down in a text: which names are those of one, and where its value stands.
+//!
+//! By names alone nobody knows. What is taken for a secret and is none costs somebody three asterisks; the other mistake
+//! shows a password. So whatever may be one counts, unless its name says otherwise (`TOKEN_TTL`), or its value refers to
+//! something (`${NAME}`, an ARN, a path), is masked already, or is a switch.
+
+use std::ops::Range;
+
+/// A secret in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where its value stands, in bytes.
+    pub range: Range<usize>,
+    /// What it is, for people: its name, or words for what has none. Nothing of the value.
+    pub what: String,
+}
+
+/// What stands in the place of a secret.
+pub const MASK: &str = "***";
+
+/// The ends of words that name a secret.
+const SECRET: &str = "\
+    password passwd passphrase passcode pwd secret token credential credentials signature sig authorization apikey \
+    accesskey privatekey secretkey authkey requirepass masterauth userpass dbpass";
+
+/// Words that make a secret of the next one, if that is `key` or `auth`.
+const SECRET_BEFORE_KEY: &[&str] = &[
+    "api",
+    "access",
+    "private",
+    "auth",
+    "signing",
+    "signature",
+    "encryption",
+    "encrypt",
+    "master",
+    "shared",
+    "account",
+    "license",
+    "storage",
+    "hmac",
+    "jwt",
+    "crypt",
+];
+const SECRET_BEFORE_AUTH: &[&str] = &["redis", "rediscli", "basic", "proxy", "npm"];
+
+/// Last words of the names of what is said about a secret.
+const ABOUT: &str = "\
+    arn name names id ids file files filename path paths dir directory folder ttl expiry expires expire expiration \
+    timeout seconds secs sec s ms millis minutes hours days duration interval age length size min max count limit \
+    header headers type types algorithm alg enabled disabled enable required policy url urls uri endpoint host port \
+    issuer audience mode version region namespace alias provider store class prefix suffix parameter parameters \
+    param ref reference encoder encoding format field location source scope scopes validity validation rotation \
+    cache refresh manager service lifetime leeway skew strategy bucket username user hint reset grace attempts \
+    retries env optional properties yaml yml json xml conf config ini txt sh crt pem template toml backend";
+
+/// Values that switch something on or off, or are none.
+const SWITCHES: &[&str] =
+    &["true", "false", "yes", "no", "on", "off", "null", "none", "nil", "~", "undefined", "enabled", "disabled"];
+
+/// Beginnings of values that say where the secret is.
+const REFERENCES: &[&str] = &[
+    "arn:",
+    "vault:",
+    "ssm:",
+    "file:",
+    "classpath:",
+    "/run/",
+    "/var/",
+    "/etc/",
+    "/opt/",
+    "/mnt/",
+    "/home/",
+    "/secrets/",
+    "/tmp/",
+    "/usr/",
+    "/app/",
+    "/config/",
+];
+
+/// Whether something of that name is a secret: a variable, a property, a parameter, an argument.
+#[must_use]
+pub fn names_secret(name: &str) -> bool {
+    let words = words(name);
+    let Some(last) = words.last() else { return false };
+    if ABOUT.split(' ').any(|word| word == last) {
+        return false;
+    }
+    let is_one = |word: &String| {
+        let stem = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        SECRET.split(' ').any(|end| stem.ends_with(end))
+    };
+    let makes_one = |pair: &[String]| match pair[1].as_str() {
+        "key" | "keys" => SECRET_BEFORE_KEY.contains(&pair[0].as_str()),
+        "auth" => SECRET_BEFORE_AUTH.contains(&pair[0].as_str()),
+        _ => false,
+    };
+    words.iter().any(is_one) || last == "pass" || words.windows(2).any(makes_one)
+}
+
+/// The words of a name, in small letters: `dbPassword`, `DB_PASSWORD` and `db.password` have the same.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in name.chars() {
+        let begins = before.is_ascii_lowercase() && c.is_ascii_uppercase();
+        if !c.is_alphanumeric() || begins {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric() {
+            words.last_mut().expect("there is always one").extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Whether a value is a secret itself, given that its name is that of one.
+#[must_use]
+pub fn is_literal(value: &str) -> bool {
+    let value = value.trim().trim_matches(['"', '\'', '\\']);
+    let lower = value.to_ascii_lowercase();
+    let wrapped = |begin: &str, end: &str| value.starts_with(begin) && value.ends_with(end);
+    let is_placeholder = wrapped("<", ">") || wrapped("{", "}") || wrapped("%", "%") || wrapped("$(", ")");
+    let is_mask = value.chars().all(|c| c == '*') || lower == "redacted";
+    !(is_mask
+        || is_placeholder
+        || is_variable(value)
+        || SWITCHES.contains(&lower.as_str())
+        || REFERENCES.iter().any(|begin| lower.starts_with(begin)))
+}
+
+/// `$NAME`, or `${NAME}` without a value for where it is not set.
+fn is_variable(value: &str) -> bool {
+    let Some(rest) = value.strip_prefix('$') else { return false };
+    let braced = rest.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    match braced {
+        Some(inside) => {
+            let (name, rest) = inside.split_at(inside.find(':').unwrap_or(inside.len()));
+            let default = rest.trim_start_matches([':', '-']);
+            is_name(name) && (default.is_empty() || default.starts_with('?') || !is_literal(default))
+        }
+        None => {
+            let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+            rest.bytes().next().is_some_and(|first| first.is_ascii_uppercase() || first == b'_')
+                && rest.bytes().all(is_plain)
+        }
+    }
+}
+
+/// Every secret in a text: `password=…`, `"password": "…"`, `<password>…`, passwords in URLs, private keys.
+#[must_use]
+pub fn written_in(text: &str) -> Vec<Written> {
+    let mut found = [named(text), in_urls(text), keys(text)].concat();
+    found.sort_by_key(|one| (one.range.start, one.range.end));
+    let mut end = 0;
+    found.retain(|one| {
+        let is_new = one.range.start >= end;
+        end = end.max(one.range.end);
+        is_new
+    });
+    found
+}
+
+/// A text in which every secret is masked.
+#[must_use]
+pub fn masked(text: &str) -> String {
+    let mut masked = String::new();
+    let mut from = 0;
+    for Written { range, .. } in written_in(text) {
+        masked.push_str(&text[from..range.start]);
+        masked.push_str(MASK);
+        from = range.end;
+    }
+    masked + &text[from..]
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
+}
+
+/// What stands behind a name and a separator.
+fn named(text: &str) -> Vec<Written> {
+    let mut found = vec![];
+    let mut from = 0;
+    while let Some(start) = text[from..].find(is_of_name).map(|at| from + at) {
+        let end = text[start..].find(|c| !is_of_name(c)).map_or(text.len(), |at| start + at);
+        from = end;
+        let Some(value) = value_behind(text, start, end) else { continue };
+        let name = text[start..end].trim_matches(['-', '.']);
+        let name = name.strip_prefix('D').filter(|_| text[start..].starts_with("-D")).unwrap_or(name);
+        if names_secret(name) && is_literal(&text[value.clone()]) {
+            from = value.end;
+            found.push(Written { range: value, what: format!("`{name}`") });
+        }
+    }
+    found
+}
+
+/// The value that belongs to the name at a place, if one does.
+fn value_behind(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
+    let before = text[..start].chars().next_back().unwrap_or(' ');
+    let rest = &text[end..];
+    let unquoted = rest.trim_start_matches(['"', '\'', '\\']);
+    let is_quoted = unquoted.len() < rest.len();
+    let spaced = unquoted.trim_start_matches([' ', '\t']);
+    let behind = if before == '<' && rest.starts_with('>') {
+        &rest[1..]
+    } else if let Some(behind) = spaced.strip_prefix("value=").filter(|_| is_quoted) {
+        behind
+    } else if let Some(behind) = spaced.strip_prefix('=') {
+        if behind.starts_with(['=', '~']) {
+            return None;
+        }
+        behind.strip_prefix('>').unwrap_or(behind)
+    } else {
+        // `secret:` is a part of ARNs and of other names, too.
+        let behind = spaced.strip_prefix(':').filter(|_| before != ':')?;
+        if !is_quoted && before != '{' && !behind.starts_with([' ', '\t']) {
+            return None;
+        }
+        behind
+    };
+    let value = behind.trim_start_matches([' ', '\t']);
+    let at = text.len() - value.len();
+    let within = extent(value)?;
+    Some(at + within.start..at + within.end)
+}
+
+/// Where a value begins and ends without its quotes; nothing where none begins.
+fn extent(value: &str) -> Option<Range<usize>> {
+    let quote = ["\"", "'", "\\\""].into_iter().find(|quote| value.starts_with(quote));
+    if let Some(quote) = quote {
+        let start = quote.len();
+        return Some(start..value[start..].find(quote).map_or(value.len(), |at| start + at));
+    }
+    let closed_by = |end: char| value.find(end).map_or(value.len(), |at| at + 1);
+    match value.chars().next()? {
+        '$' if value.starts_with("${") => return Some(0..closed_by('}')),
+        '$' if value.starts_with("$(") => return Some(0..closed_by(')')),
+        '{' | '[' | '(' | '|' | '>' | '!' | '\n' | '\r' => return None,
+        _ => {}
+    }
+    // The scheme of an `Authorization` header belongs to it.
+    let scheme = ["Bearer ", "Basic ", "Token "].into_iter().find(|scheme| value.starts_with(scheme));
+    let skipped = scheme.map_or(0, str::len);
+    let ends = |c: char| c.is_whitespace() || ",;&|<>)]}\"'`\\".contains(c);
+    Some(0..value[skipped..].find(ends).map_or(value.len(), |at| skipped + at))
+}
+
+/// `scheme://account:password@host`, and `account:password@tcp(host)` of MySQL's driver for Go.
+fn in_urls(text: &str) -> Vec<Written> {
+    let mut found = vec![];
+    let mut see = |account: Range<usize>| {
+        let Some(colon) = text[account.clone()].find(':') else { return };
+        let range = account.start + colon + 1..account.end;
+        if is_literal(&text[range.clone()]) {
+            found.push(Written { range, what: "the password in a URL".to_owned() });
+        }
+    };
+    for (at, scheme) in text.match_indices("://") {
+        let start = at + scheme.len();
+        let ends = |c: char| c.is_whitespace() || "/?#\"'<>`\\".contains(c);
+        let end = text[start..].find(ends).map_or(text.len(), |at| start + at);
+        if let Some(at) = text[start..end].rfind('@') {
+            see(start..start + at);
+        }
+    }
+    for (at, _) in text.match_indices("@tcp(").chain(text.match_indices("@unix(")) {
+        let begins = |c: char| c.is_whitespace() || "=\"'`".contains(c);
+        let start = text[..at].rfind(begins).map_or(0, |before| before + 1);
+        see(start..at);
+    }
+    found
+}
+
+/// Private keys in PEM.
+fn keys(text: &str) -> Vec<Written> {
+    const END: &str = "PRIVATE KEY-----";
+    let mut found = vec![];
+    let mut from = 0;
+    while let Some(at) = text[from..].find(END).map(|at| from + at + END.len()) {
+        let end = text[at..].find("-----END").map_or(text.len(), |end| at + end);
+        if is_literal(&text[at..end]) {
+            found.push(Written { range: at..end, what: "a private key".to_owned() });
+        }
+        from = text[end..].find(END).map_or(text.len(), |behind| end + behind + END.len());
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_that_of_a_secret_unless_it_says_something_about_one() {
+        for name in [
+            "DB_PASSWORD",
+            "dbPassword",
+            "spring.datasource.password",
+            "MYSQL_PWD",
+            "PGPASSWORD",
+            "JWT_SECRET",
+            "X-Api-Key",
+            "AWS_SECRET_ACCESS_KEY",
+            "apikey",
+            "GITHUB_TOKEN",
+            "DB_PASS",
+            "DB_PASSWORD_1",
+            "PRIVATE_KEY",
+            "REDISCLI_AUTH",
+            "X-Amz-Signature",
+            "SECRET_KEY_BASE",
+            "CREDENTIAL",
+            "PASSWORD2",
+            "token",
+        ] {
+            assert!(names_secret(name), "{name}");
+        }
+        for name in [
+            "DB_HOST",
+            "TOKEN_TTL",
+            "PASSWORD_FILE",
+            "MAX_TOKENS",
+            "DB_SECRET_ARN",
+            "AWS_ACCESS_KEY_ID",
+            "OAUTH_TOKEN_URL",
+            "KEY",
+            "PARTITION_KEY",
+            "COMPASS",
+            "BYPASS",
+            "AUTH",
+            "AUTHOR",
+            "secretName",
+            "tokenExpirationSeconds",
+            "DB_POOL_SIZE",
+            "",
+        ] {
+            assert!(!names_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_a_secret_unless_it_refers_to_one_or_hides_it() {
+        for value in ["hunter2", "$2a$10$abc", "${DB_PASSWORD:hunter2}", "${A:-hunter2}", "/a+b/c=", "$ecret", "123456"]
+        {
+            assert!(is_literal(value), "{value}");
+        }
+        for value in [
+            "",
+            "  ",
+            "***",
+            "<password>",
+            "{{ .password }}",
+            "${A}",
+            "${A:}",
+            "${A:?not set}",
+            "${a.b:${C}}",
+            "$A",
+            "$(A)",
+            "arn:aws:secretsmanager:eu-west-1:1:secret:a",
+            "/run/secrets/a",
+            "true",
+            "REDACTED",
+            "%PASSWORD%",
+        ] {
+            assert!(!is_literal(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_in_every_notation_and_masked_alone() {
+        for (text, expected) in [
+            ("--db.password=hunter2 -v", "--db.password=*** -v"),
+            ("-Xmx1g -Dspring.datasource.password=hunter2", "-Xmx1g -Dspring.datasource.password=***"),
+            ("jdbc:mysql://h/db?user=a&password=hunter2&b=c", "jdbc:mysql://h/db?user=a&password=***&b=c"),
+            ("mysql://app:hunter2@h:3306/db", "mysql://app:***@h:3306/db"),
+            ("redis://:hunter2@h/0", "redis://:***@h/0"),
+            ("mongodb://a:hunter2@h1,h2/x", "mongodb://a:***@h1,h2/x"),
+            ("app:hunter2@tcp(h:3306)/db", "app:***@tcp(h:3306)/db"),
+            (r#"{"user":"a","password":"hunter2"}"#, r#"{"user":"a","password":"***"}"#),
+            (r#"{\"password\": \"hunter2\", \"a\": 1}"#, r#"{\"password\": \"***\", \"a\": 1}"#),
+            ("db:\n  password: hunter2\n  pool: 5\n", "db:\n  password: ***\n  pool: 5\n"),
+            ("password = hunter2\npool = 5", "password = ***\npool = 5"),
+            ("<password>hunter2</password>", "<password>***</password>"),
+            (r#"<property name="password" value="hunter2"/>"#, r#"<property name="password" value="***"/>"#),
+            ("/orders?page=1&token=hunter2", "/orders?page=1&token=***"),
+            ("curl -H 'Authorization: Bearer hunter2' h", "curl -H 'Authorization: ***' h"),
+            ("export DB_PASSWORD='hunter 2'; app", "export DB_PASSWORD='***'; app"),
+            ("password: ${DB_PASSWORD:hunter2}", "password: ***"),
+            ("url: ${DB_PASSWORD:hunter2}/x", "url: ${DB_PASSWORD:***}/x"),
+            (
+                "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
+                "-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----",
+            ),
+        ] {
+            assert_eq!(masked(text), expected, "{text}");
+            assert_eq!(masked(expected), expected, "masked once, it is masked: {text}");
+        }
+    }
+
+    #[test]
+    fn what_refers_to_a_secret_or_speaks_of_one_is_left_alone() {
+        for text in [
+            "arn:aws:secretsmanager:eu-west-1:111122223333:secret:prod/db-abc",
+            "mysql://app:${DB_PASSWORD}@h/db",
+            "mysql://app@h/db",
+            "https://h/a@b:c",
+            "password=$DB_PASSWORD app",
+            "password: ${DB_PASSWORD}",
+            "[ \"$PASSWORD\" == \"x\" ]",
+            r#"{"password":{"file":"/run/a"}}"#,
+            "password:\n  file: a\n",
+            r#"{"token":"{key}"}"#,
+            "tokenExpirationSeconds: 3600",
+            "PASSWORD=$(cat /run/a)",
+            "-----BEGIN CERTIFICATE-----\nabc",
+            "password=",
+            "a:password",
+            "ä password",
+            "passwords are secret",
+        ] {
+            assert_eq!(written_in(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_found_is_told_without_its_value() {
+        let found = written_in("spring.datasource.password=hunter2 amqp://a:hunter3@h");
+        let told: Vec<&str> = found.iter().map(|one| one.what.as_str()).collect();
+        assert_eq!(told, ["`spring.datasource.password`", "the password in a URL"]);
+    }
+}
