@@ -7,8 +7,10 @@
 
 mod access;
 mod api;
+mod budgets;
 mod cursor;
 mod ecs;
+mod endpoints;
 mod error;
 mod files;
 mod inventory;
@@ -18,12 +20,15 @@ mod live;
 mod load;
 mod node;
 mod outcome;
+mod pages;
 mod pairs;
 mod pods;
 
 pub use access::{AwsAccess, AwsCredentials, AwsEndpoints, ClusterAccess};
 pub use api::{as_kubectl, connect, may, refused};
+pub use budgets::{BudgetCounts, SeenBudget, budgets};
 pub use ecs::DESCRIBE_SCALABLE_TARGETS;
+pub use endpoints::{EndpointTarget, SeenEndpoint, endpoints};
 pub use error::InventoryError;
 pub use inventory::{
     Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, ExternalName, Inventory, Overlap, Pod,

@@ -5,6 +5,7 @@ mod errors;
 mod live;
 mod numbers;
 mod pairing;
+mod reach;
 mod real;
 mod robust;
 mod scaling;
