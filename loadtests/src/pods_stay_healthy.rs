@@ -12,11 +12,15 @@
 //! Where several targets are loaded, all loads come before the first judgement: a pod that dies under the load of another
 //! target fails, too.
 //!
+//! Pods that got no request stay healthy, too. So the EndpointSlices are read when the load began and after it: where no pod
+//! of the target is a ready endpoint of a Service, nothing was proved (see `pods::reach`). PodDisruptionBudgets are told and
+//! judge nothing.
+//!
 //! A rollout during the load is no failure, but what was loaded was two versions, neither of which carried the whole load:
 //! nobody can tell whether the one that stays would have. What failed meanwhile fails nevertheless.
 
 use crate::Env;
-use crate::pods::{Course, EXPECTED, Looking, Span, Timeline, Unwatchable, Watch, down, of_troubles};
+use crate::pods::{Course, EXPECTED, Looking, Reach, Span, Timeline, Unwatchable, Watch, down, of_troubles};
 use crate::settings::Target;
 use preflight_cluster::SeenPod;
 use preflight_core::{
@@ -30,14 +34,21 @@ use std::time::Duration;
 /// A pod that is not ready so long after it was made fails; a younger one may be on its way.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-const LIST_PODS: Permission = Permission::Kubernetes { verb: "list", group: "", resource: "pods" };
+/// Each in the namespaces of the workloads.
+const LISTS: &[Permission] = &[
+    Permission::Kubernetes { verb: "list", group: "", resource: "pods" },
+    Permission::Kubernetes { verb: "list", group: "discovery.k8s.io", resource: "endpointslices" },
+    Permission::Kubernetes { verb: "list", group: "policy", resource: "poddisruptionbudgets" },
+];
 
 pub(crate) const META: Meta = Meta {
     id: "load.pods-stay-healthy",
     title: "The pods stay healthy under load",
     proves: "From before the warm-up until after the load that load.slo-holds put on the isolated domain, no container of \
              the target's workloads ended, every pod that was ready stayed ready until it was told to end, every pod that \
-             came became ready, and all pods of each workload were of one version. They were looked at about once a second.",
+             came became ready, and all pods of each workload were of one version. They were looked at about once a second. \
+             When the load began and after it, at least one of the pods was a ready endpoint of a Service, so that requests \
+             could come to them; which pods of each workload were is told, and which PodDisruptionBudgets cover them.",
     fails_when: "A container ended, restarted or not (its reason, exit code and time are told); a pod lost its readiness \
                  and nobody had told it to end; a pod was evicted or failed; after the load a container could not start \
                  (CrashLoopBackOff, ImagePullBackOff, CreateContainerConfigError, …), or a pod was not ready, or had no \
@@ -45,10 +56,14 @@ pub(crate) const META: Meta = Meta {
     unknown_when: "load.slo-holds did not load the target in this run, or stopped early; the pods could not be listed, not \
                    before the load, or not for more than 10 s of it; a workload had no pod, or no selector by which its \
                    pods are known; a pod younger than a minute was not ready 20 s after the load; pods of two versions were \
-                   there, as in a rollout: what was loaded was both, and neither carried the whole load.",
+                   there, as in a rollout: what was loaded was both, and neither carried the whole load; no pod of the target \
+                   was a ready endpoint of a Service when the load began or after it, so that nothing shows that it came to \
+                   them; the EndpointSlices could not be listed.",
     fix: "Look at the pod's events and at the last words of the container (kubectl describe pod, kubectl logs --previous). \
-          Give it the memory and the processor time that the load takes, and let its probes bear an answer that is late.",
-    permissions: &[LIST_PODS],
+          Give it the memory and the processor time that the load takes, and let its probes bear an answer that is late. \
+          Where no pod is an endpoint: compare the selector of the Service with the pods' labels (kubectl get \
+          endpointslices), and name the workloads that serve the target under `workloads` of the target.",
+    permissions: LISTS,
     disruption: Disruption::Loads,
     levels: Levels::RequiredFrom(Phase::Traffic1),
     limit_ms: 60_000,
@@ -72,8 +87,10 @@ fn items(env: &Env) -> Vec<Item> {
         if watch.workloads.is_empty() && watch.unwatchable.is_empty() {
             return Item::excluded(&target.name, "no workload of EKS is known that keeps pods");
         }
-        let right = |namespace: String| Right { permission: LIST_PODS, namespace: Some(namespace), name: None };
-        let rights = watch.namespaces().into_iter().map(right).collect();
+        let rights_in = |namespace: String| {
+            LISTS.iter().map(move |&permission| Right { permission, namespace: Some(namespace.clone()), name: None })
+        };
+        let rights = watch.namespaces().into_iter().flat_map(rights_in).collect();
         let check = PodsStayHealthy { target: target.clone(), watch: Arc::clone(watch) };
         Item::planned(&target.name, vec![target.name.clone(), env.cluster.target()], check).needing(rights)
     };
@@ -93,8 +110,9 @@ impl Check for PodsStayHealthy {
             let mut looking = looking?;
             looking.settle(&span, scope).await?;
             self.tell(&looking, &span, scope);
-            let seen =
-                Seen { timeline: &looking.timeline, span: &span, last: looking.last, blind: looking.blind(&span) };
+            let reach = looking.reach(scope).await;
+            let Looking { timeline, last, .. } = &looking;
+            let seen = Seen { timeline, span: &span, last: *last, blind: looking.blind(&span), reach: &reach };
             assess(&self.watch.unwatchable, &seen)
         })
     }
@@ -127,6 +145,8 @@ struct Seen<'a> {
     last: Timestamp,
     /// Why something may not have been seen.
     blind: Option<CannotTell>,
+    /// Whether the load can have come to them.
+    reach: &'a Reach,
 }
 
 fn assess(missing: &[Unwatchable], seen: &Seen<'_>) -> Result<Vec<Finding>, CannotTell> {
@@ -134,7 +154,7 @@ fn assess(missing: &[Unwatchable], seen: &Seen<'_>) -> Result<Vec<Finding>, Cann
     let (late, young): (Vec<&SeenPod>, Vec<&SeenPod>) = timeline.unready().partition(|pod| is_late(pod, seen.last));
     let unmet = of_troubles(timeline, &late);
     if !unmet.is_empty() {
-        return Ok(with_courses(unmet, timeline));
+        return Ok(with_courses(unmet, seen));
     }
     if let Some(blind) = &seen.blind {
         return Err(blind.clone());
@@ -163,6 +183,7 @@ fn assess(missing: &[Unwatchable], seen: &Seen<'_>) -> Result<Vec<Finding>, Cann
         )));
     }
     one_version(timeline)?;
+    seen.reach.control(timeline)?;
     Ok(timeline.courses.iter().map(|course| healthy(course, seen)).collect())
 }
 
@@ -195,24 +216,25 @@ fn is_late(pod: &SeenPod, now: Timestamp) -> bool {
 }
 
 /// The findings, each workload's course beside the first.
-fn with_courses(mut findings: Vec<Finding>, timeline: &Timeline) -> Vec<Finding> {
+fn with_courses(mut findings: Vec<Finding>, seen: &Seen<'_>) -> Vec<Finding> {
     if let Some(first) = findings.first_mut() {
-        first.evidence.extend(timeline.courses.iter().map(|course| course_of(course, timeline)));
+        first.evidence.extend(seen.timeline.courses.iter().map(|course| course_of(course, seen)));
     }
     findings
 }
 
 fn healthy(course: &Course, seen: &Seen<'_>) -> Finding {
-    let Seen { timeline, span, .. } = seen;
+    let Seen { timeline, span, reach, .. } = seen;
     let scaled = if course.scaled.is_empty() { "not scaled".to_owned() } else { format!("scaled {}", scaled(course)) };
     let observed = format!(
-        "{}: {} pods ready, none in trouble from {} to {}; {scaled}",
+        "{}: {} pods ready, {}, none in trouble from {} to {}; {scaled}",
         course.reference(),
         course.count,
+        reach.said(timeline, course),
         span.began,
         span.ended
     );
-    Finding::met(observed, EXPECTED).with(course_of(course, timeline))
+    Finding::met(observed, EXPECTED).with(course_of(course, seen))
 }
 
 fn scaled(course: &Course) -> String {
@@ -221,8 +243,9 @@ fn scaled(course: &Course) -> String {
     words.join(", ")
 }
 
-/// What happened to the pods of a workload.
-fn course_of(course: &Course, timeline: &Timeline) -> Evidence {
+/// What leads to the pods of a workload, what protects them, and what happened to them.
+fn course_of(course: &Course, seen: &Seen<'_>) -> Evidence {
+    let Seen { timeline, reach, last, .. } = seen;
     let mut lines = vec![];
     if !course.scaled.is_empty() {
         lines.push(format!("scaled {}", scaled(course)));
@@ -235,24 +258,41 @@ fn course_of(course: &Course, timeline: &Timeline) -> Evidence {
     if lines.is_empty() {
         lines.push("nothing happened to them".to_owned());
     }
-    Evidence::new("pods", course.reference(), lines.join("\n"))
+    let reached = reach.lines(timeline, course, *last);
+    Evidence::new("pods", course.reference(), [reached, lines].concat().join("\n"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::pods::PODS_NAMED_MAX;
-    use crate::pods::scene::{at, dead, died, evicted, pod, pods, timeline, unready, unscheduled, waiting};
+    use crate::pods::scene::{
+        at, dead, died, endpoint, evicted, pod, pods, reach, timeline, unready, unscheduled, waiting,
+    };
+    use preflight_cluster::EndpointTarget;
 
-    /// A load from second 1 to second 90; the looks that are given, and how it ended.
+    /// Services that lead to the pods of these names.
+    fn behind(names: &[&str]) -> Reach {
+        reach(names.iter().map(|name| endpoint(EndpointTarget::Uid((*name).to_owned()))).collect())
+    }
+
+    /// A load from second 1 to second 90 on pods behind a Service; the looks that are given, and how it ended.
     fn judged(looks: &[(u64, Vec<SeenPod>)], change: impl Fn(&mut Span, &mut Option<CannotTell>)) -> Outcome {
+        reached(&behind(&["a", "b"]), looks, change)
+    }
+
+    fn reached(
+        reach: &Reach,
+        looks: &[(u64, Vec<SeenPod>)],
+        change: impl Fn(&mut Span, &mut Option<CannotTell>),
+    ) -> Outcome {
         let timeline = timeline(looks);
         let seconds = |second| Duration::from_secs(second);
         let mut span = Span { began: at(1), ended: at(90), elapsed: (seconds(1), seconds(90)), is_cut_short: false };
         let mut blind = None;
         change(&mut span, &mut blind);
         let last = at(looks.last().unwrap().0);
-        assess(&[], &Seen { timeline: &timeline, span: &span, last, blind })
+        assess(&[], &Seen { timeline: &timeline, span: &span, last, blind, reach })
     }
 
     type Outcome = Result<Vec<Finding>, CannotTell>;
@@ -286,7 +326,8 @@ mod tests {
         assert!(findings.len() == 1 && findings[0].met, "{findings:#?}");
         let observed = &findings[0].observed;
         assert!(
-            observed.contains("2 pods ready") && observed.ends_with(&format!("scaled 1 → 2 at {}", at(40))),
+            observed.contains("2 pods ready, behind shop/orders, none in trouble")
+                && observed.ends_with(&format!("scaled 1 → 2 at {}", at(40))),
             "{observed}"
         );
         assert!(findings[0].evidence[0].detail.contains(&format!("{} shop/b appeared", at(40))), "{findings:#?}");
@@ -374,6 +415,27 @@ mod tests {
     }
 
     #[test]
+    fn pods_that_no_request_can_have_reached_prove_nothing_and_fail_nevertheless() {
+        let look = |deaths| [(0, pods(&["a"])), (95, vec![died(pod("a"), deaths, 33)])];
+        let apart = |deaths| reached(&behind(&["x"]), &look(deaths), |_, _| ());
+        cannot_tell(apart(0), Reason::ControlFailed, "no pod of shop/Deployment/orders is a ready endpoint");
+        fails(apart(1), &["OOMKilled"], "memory");
+        let detail = &apart(1).unwrap()[0].evidence[0].detail;
+        assert!(detail.starts_with("no pod is a ready endpoint of a Service"), "{detail}");
+    }
+
+    #[test]
+    fn what_leads_to_the_pods_and_what_protects_them_stands_before_what_happened() {
+        let detail = after(95, pods(&["a"]), pods(&["a"])).unwrap()[0].evidence[0].detail.clone();
+        let lines: Vec<&str> = detail.lines().collect();
+        assert_eq!(
+            (lines[0], lines[2]),
+            ("1 of 1 pods are ready endpoints of shop/orders", "nothing happened to them")
+        );
+        assert!(lines[1].starts_with("no PodDisruptionBudget covers them"), "{detail}");
+    }
+
+    #[test]
     fn no_pod_at_all_cannot_tell() {
         cannot_tell(after(95, vec![], vec![]), Reason::InsufficientData, "shop/Deployment/orders had no pod");
         let ending = SeenPod { deleted: Some(at(80)), ..pod("a") };
@@ -384,7 +446,7 @@ mod tests {
     fn a_workload_whose_pods_are_not_known_cannot_tell() {
         let timeline = timeline(&[(0, pods(&["a"])), (95, pods(&["a"]))]);
         let span = Span { began: at(1), ended: at(90), elapsed: Default::default(), is_cut_short: false };
-        let seen = Seen { timeline: &timeline, span: &span, last: at(95), blind: None };
+        let seen = Seen { timeline: &timeline, span: &span, last: at(95), blind: None, reach: &behind(&["a"]) };
         let missing = [Unwatchable { name: "cart".to_owned(), why: "it has no `spec.selector`" }];
         cannot_tell(assess(&missing, &seen), Reason::PrerequisiteFailed, "cart: it has no `spec.selector`");
     }

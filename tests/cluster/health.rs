@@ -6,13 +6,16 @@ use crate::pods::restricted;
 use crate::tool::{Ran, World};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{ListParams, Patch, PatchParams};
 use preflight_core::Timestamp;
 use preflight_fixtures::servers::WebService;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +38,25 @@ async fn ready(place: &Place, name: &str, wanted: i32) {
     wait("the pods' being ready", || async {
         let status = place.api::<Deployment>().get(name).await.unwrap().status?;
         (status.ready_replicas == Some(wanted)).then_some(())
+    })
+    .await;
+}
+
+/// A Service of the pods of a Deployment.
+async fn service(place: &Place, name: &str, of: &str) {
+    let spec = json!({"selector": {"app": of}, "ports": [{"port": 80}]});
+    place.create::<Service>(json!({"metadata": {"name": name}, "spec": spec})).await;
+}
+
+/// Makes a Service of the pods of a Deployment, and waits until it leads to so many of them.
+async fn served(place: &Place, name: &str, wanted: usize) {
+    service(place, name, name).await;
+    let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
+    wait("the Service's endpoints", || async {
+        let slices = place.api::<EndpointSlice>().list(&of_service).await.unwrap().items;
+        let endpoints = slices.into_iter().flat_map(|slice| slice.endpoints.unwrap_or_default());
+        let ready = endpoints.filter(|one| one.conditions.as_ref().and_then(|all| all.ready) != Some(false)).count();
+        (ready == wanted).then_some(())
     })
     .await;
 }
@@ -132,6 +154,9 @@ fn an_autoscaler_that_scales_during_the_load_is_told_with_its_time() {
         let busy = deployment(&place, "busy", 1, pod);
         place.create::<Deployment>(busy.clone()).await;
         ready(&place, "busy", 1).await;
+        served(&place, "busy", 1).await;
+        let spec = json!({"minAvailable": 1, "selector": {"matchLabels": {"app": "busy"}}});
+        place.create::<PodDisruptionBudget>(json!({"metadata": {"name": "guard"}, "spec": spec})).await;
         let target = Target::start(75).await;
         let world = place.world(&target.config);
         world.write("deployed.yaml", &busy.to_string());
@@ -150,6 +175,9 @@ fn an_autoscaler_that_scales_during_the_load_is_told_with_its_time() {
         let (loaded, scaled) = target.load(world, scale).await;
         let observed = loaded.says("pass", None);
         assert!(observed.contains("busy: 2 pods ready") && observed.contains("scaled 1 → 2 at "), "{observed}");
+        assert!(observed.contains(&format!("behind {}/busy", place.namespace)), "{observed}");
+        let detail = loaded.result(JUDGES)["evidence"][0]["detail"].as_str().unwrap();
+        assert!(detail.contains("PodDisruptionBudget guard covers 2 of 2 pods: currentHealthy "), "{detail}");
         let told = &loaded.pods()["workloads"][0]["scaled"];
         assert_eq!((&told[0]["from"], &told[0]["to"], told.as_array().unwrap().len()), (&json!(1), &json!(2), 1));
         is_near(timestamp(&told[0]["at"]), scaled);
@@ -165,6 +193,7 @@ fn a_rolling_update_during_the_load_is_told_with_its_time_and_leaves_the_questio
         let web = deployment(&place, "web", 2, restricted(&image, &[]));
         place.create::<Deployment>(web).await;
         ready(&place, "web", 2).await;
+        served(&place, "web", 2).await;
         let target = Target::start(12).await;
         // What is deployed is read from the cluster itself.
         let namespaces = format!("kubeconfig: kubeconfig, namespaces: [{}]}}\n", place.namespace);
@@ -234,13 +263,14 @@ fn a_pod_that_crashes_and_one_that_cannot_start_fail_with_time_and_reason() {
 }
 
 #[test]
-fn the_declared_right_is_enough_and_nothing_else_is_asked_and_without_it_nobody_can_tell() {
+fn the_declared_rights_are_enough_and_nothing_else_is_asked_and_without_it_nobody_can_tell() {
     live(|place| async move {
         let Some(image) = image() else { return };
         let web = deployment(&place, "web", 1, restricted(&image, &[]));
         place.create::<Deployment>(web.clone()).await;
         place.account("preflight", None).await;
         ready(&place, "web", 1).await;
+        served(&place, "web", 1).await;
         let target = Target::start(6).await;
         let run = async || {
             let world = place.world_as("preflight", &target.config).await;
@@ -249,9 +279,15 @@ fn the_declared_right_is_enough_and_nothing_else_is_asked_and_without_it_nobody_
         };
         let refused = run().await;
         let observed = refused.says("unknown", Some("forbidden"));
-        assert!(observed.contains(&format!("list pods in the namespace {}", place.namespace)), "{observed}");
+        for resource in ["pods", "endpointslices.discovery.k8s.io", "poddisruptionbudgets.policy"] {
+            let right = format!("list {resource} in the namespace {}", place.namespace);
+            assert!(observed.contains(&right), "{observed}");
+        }
 
-        let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]);
+        let rule =
+            |group: &str, resource: &str| json!({"apiGroups": [group], "resources": [resource], "verbs": ["list"]});
+        let (slices, budgets) = (rule("discovery.k8s.io", "endpointslices"), rule("policy", "poddisruptionbudgets"));
+        let rules = json!([rule("", "pods"), slices, budgets]);
         place.create::<Role>(json!({"metadata": {"name": "preflight"}, "rules": rules})).await;
         let subjects = json!([{"kind": "ServiceAccount", "name": "preflight", "namespace": place.namespace}]);
         let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "preflight"});
@@ -264,14 +300,51 @@ fn the_declared_right_is_enough_and_nothing_else_is_asked_and_without_it_nobody_
         let log = std::fs::read_to_string(log).unwrap();
         let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let own = lines.filter(|line| line["user"]["username"] == user.as_str());
-        let mut asked: Vec<String> = own
+        let asked: BTreeSet<String> = own
             .map(|line| {
                 format!("{} {} {}", line["verb"], line["objectRef"]["resource"], line["objectRef"]["namespace"])
             })
             .collect();
-        asked.dedup();
-        // The first run asked what it may and no more.
-        let list = format!("\"list\" \"pods\" {}", json!(place.namespace));
-        assert_eq!(asked, [r#""create" "selfsubjectaccessreviews" null"#, list.as_str()]);
+        let here = json!(place.namespace);
+        let lists =
+            ["endpointslices", "poddisruptionbudgets", "pods"].map(|resource| format!(r#""list" "{resource}" {here}"#));
+        let review = r#""create" "selfsubjectaccessreviews" null"#.to_owned();
+        assert_eq!(asked, lists.into_iter().chain([review]).collect());
+    });
+}
+
+#[test]
+fn pods_that_no_service_leads_to_prove_nothing_and_one_made_by_hand_counts() {
+    live(|place| async move {
+        let Some(image) = image() else { return };
+        let web = deployment(&place, "web", 1, restricted(&image, &[]));
+        place.create::<Deployment>(web.clone()).await;
+        ready(&place, "web", 1).await;
+        service(&place, "web", "others").await;
+        let target = Target::start(6).await;
+        let run = async || {
+            let world = place.world(&target.config);
+            world.write("deployed.yaml", &web.to_string());
+            target.load(world, async {}).await.0
+        };
+        let apart = run().await;
+        let observed = apart.says("unknown", Some("control-failed"));
+        let text = format!("no pod of {}/Deployment/web is a ready endpoint of a Service", place.namespace);
+        assert!(observed.contains(&text), "{observed}");
+        assert_eq!(apart.ran.code, 11, "{:?}", apart.ran);
+
+        let of_web = ListParams::default().labels("app=web");
+        let pod = place.api::<Pod>().list(&of_web).await.unwrap().items.pop().unwrap();
+        let address = pod.status.unwrap().pod_ip.unwrap();
+        let family = if address.contains(':') { "IPv6" } else { "IPv4" };
+        let spec = json!({"ports": [{"port": 80}]});
+        place.create::<Service>(json!({"metadata": {"name": "by-hand"}, "spec": spec})).await;
+        let metadata = json!({"name": "by-hand", "labels": {"kubernetes.io/service-name": "by-hand"}});
+        let slice = json!({"metadata": metadata, "addressType": family, "ports": [{"port": 80}],
+            "endpoints": [{"addresses": [address]}]});
+        place.create::<EndpointSlice>(slice).await;
+        let reached = run().await;
+        let observed = reached.says("pass", None);
+        assert!(observed.contains(&format!("behind {}/by-hand", place.namespace)), "{observed}");
     });
 }

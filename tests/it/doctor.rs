@@ -99,7 +99,7 @@ fn in_a_healthy_lab_everything_is_tried_and_nothing_is_a_gap() {
     }
     let text = turn.tool(&["doctor"]);
     assert!(text.out.contains("max_connections is ") && text.out.contains("in the account 111122223333"), "{text:?}");
-    assert!(text.out.contains("grants 4 of 4 rights") && text.out.ends_with(", 0 gaps\n"), "{text:?}");
+    assert!(text.out.contains("grants 6 of 6 rights") && text.out.ends_with(", 0 gaps\n"), "{text:?}");
     turn.leaves_nothing(&[&ran, &text]);
 }
 

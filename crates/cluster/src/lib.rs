@@ -7,8 +7,10 @@
 
 mod access;
 mod api;
+mod budgets;
 mod cursor;
 mod ecs;
+mod endpoints;
 mod error;
 mod exposed;
 mod files;
@@ -20,6 +22,7 @@ mod live;
 mod load;
 mod node;
 mod outcome;
+mod pages;
 mod pairs;
 mod pods;
 mod rights;
@@ -27,7 +30,9 @@ mod wait;
 
 pub use access::{AwsAccess, AwsCredentials, AwsEndpoints, ClusterAccess};
 pub use api::{as_kubectl, connect, may, refused};
+pub use budgets::{BudgetCounts, SeenBudget, budgets};
 pub use ecs::DESCRIBE_SCALABLE_TARGETS;
+pub use endpoints::{EndpointTarget, SeenEndpoint, endpoints};
 pub use error::InventoryError;
 pub use exposed::{exposed, exposed_beside};
 pub use inventory::{

@@ -1,19 +1,13 @@
 //! Pods as the API shows them at one moment, as far as their health is concerned.
 
-use crate::api::refused;
+use crate::pages;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::Client;
 use preflight_core::{CannotTell, Evidence, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
-
-/// How many pods a page has.
-const PAGE: u32 = 500;
-
-/// The most pages of one list.
-const PAGES_MAX: usize = 10;
 
 /// The most bytes that are kept of a message.
 const MESSAGE_BYTES_MAX: usize = 300;
@@ -34,6 +28,8 @@ pub struct SeenPod {
     pub labels: BTreeMap<String, String>,
     /// Kind and name of the object that made it.
     pub owner: Option<(String, String)>,
+    /// Its own addresses; none if it has those of its node, which others share.
+    pub addresses: Vec<IpAddr>,
     /// When it was made.
     pub created: Option<Timestamp>,
     /// When it was told to end.
@@ -94,27 +90,15 @@ pub struct SeenExit {
 /// # Errors
 /// If the cluster refuses, does not answer within `limit` for each page, or has more than 5000 pods there.
 pub async fn pods(client: &Client, namespace: &str, limit: Duration) -> Result<Vec<SeenPod>, CannotTell> {
-    let attempted = format!("listing the pods of the namespace {namespace}");
-    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let mut found = vec![];
-    let mut rest = None;
-    for _ in 0..PAGES_MAX {
-        let params = ListParams { limit: Some(PAGE), continue_token: rest, ..ListParams::default() };
-        let late = |_| CannotTell::unreachable(format!("{attempted}: no answer within {} s", limit.as_secs()));
-        let page = tokio::time::timeout(limit, api.list(&params)).await.map_err(late)?;
-        let page = page.map_err(|error| refused(&error, &attempted))?;
-        found.extend(page.items.into_iter().map(seen));
-        rest = page.metadata.continue_.filter(|rest| !rest.is_empty());
-        if rest.is_none() {
-            return Ok(found);
-        }
-    }
-    Err(CannotTell::insufficient(format!("{attempted}: there are more than {}", PAGE as usize * PAGES_MAX)))
+    pages::all(client, namespace, "pods", limit, |pod| [seen(pod)]).await
 }
 
 fn seen(pod: Pod) -> SeenPod {
     let metadata = pod.metadata;
+    let shares_node = pod.spec.is_some_and(|spec| spec.host_network == Some(true));
     let status = pod.status.unwrap_or_default();
+    let addresses = status.pod_ips.unwrap_or_default().into_iter().map(|one| one.ip).chain(status.pod_ip);
+    let addresses: BTreeSet<IpAddr> = addresses.filter_map(|address| address.parse().ok()).collect();
     let owners = metadata.owner_references.unwrap_or_default();
     let owner = owners.into_iter().find(|owner| owner.controller == Some(true));
     let conditions = status.conditions.unwrap_or_default();
@@ -130,6 +114,7 @@ fn seen(pod: Pod) -> SeenPod {
         name: metadata.name.unwrap_or_default(),
         labels: metadata.labels.unwrap_or_default(),
         owner: owner.map(|owner| (owner.kind, owner.name)),
+        addresses: if shares_node { vec![] } else { addresses.into_iter().collect() },
         created: timestamp(metadata.creation_timestamp.as_ref()),
         deleted: timestamp(metadata.deletion_timestamp.as_ref()).map(told),
         phase: status.phase.unwrap_or_default(),
@@ -186,10 +171,14 @@ mod tests {
     use serde_json::{Value, json};
 
     fn read(status: Value) -> SeenPod {
+        read_of(json!({"containers": []}), status)
+    }
+
+    fn read_of(spec: Value, status: Value) -> SeenPod {
         let metadata = json!({"uid": "u", "namespace": "shop", "name": "orders-1", "creationTimestamp": "2026-11-24T09:00:00Z",
             "deletionTimestamp": "2026-11-24T09:05:30Z", "deletionGracePeriodSeconds": 30, "labels": {"app": "orders"},
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "orders-7d", "uid": "r", "controller": true}]});
-        seen(serde_json::from_value(json!({"metadata": metadata, "status": status})).unwrap())
+        seen(serde_json::from_value(json!({"metadata": metadata, "spec": spec, "status": status})).unwrap())
     }
 
     fn of_container(restarts: i32, state: Value, last: Value) -> SeenContainer {
@@ -215,6 +204,15 @@ mod tests {
         let ready = pod.ready.unwrap();
         assert_eq!((ready.holds, ready.since, ready.reason.as_str()), (false, at("2026-11-24T09:04:00Z"), "PodFailed"));
         assert!(pod.scheduled.unwrap().holds && pod.disrupted.is_none());
+    }
+
+    #[test]
+    fn a_pod_has_the_addresses_of_both_families_and_none_that_are_its_nodes() {
+        let status = json!({"podIP": "10.0.0.7", "podIPs": [{"ip": "10.0.0.7"}, {"ip": "fd00::7"}]});
+        let seen = |spec| read_of(spec, status.clone()).addresses;
+        let own: [IpAddr; 2] = ["10.0.0.7".parse().unwrap(), "fd00::7".parse().unwrap()];
+        assert_eq!(seen(json!({"containers": []})), own);
+        assert_eq!(seen(json!({"containers": [], "hostNetwork": true})), Vec::<IpAddr>::new());
     }
 
     #[test]

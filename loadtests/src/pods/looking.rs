@@ -1,9 +1,10 @@
 //! Asks the cluster for the pods again and again.
 
 use super::Span;
+use super::reach::{Endpoints, Reach};
 use super::timeline::Timeline;
 use super::workload::{Watched, namespaces};
-use preflight_cluster::{Client, ClusterAccess, connect, pods};
+use preflight_cluster::{Client, ClusterAccess, SeenBudget, budgets, connect, endpoints, pods};
 use preflight_core::{CannotTell, Scope, Timestamp};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -19,7 +20,10 @@ const PAUSE_FACTOR: u32 = 3;
 /// The longest that one answer of the cluster may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often the first look is tried.
+/// The longest that the Services of all namespaces may take after a load, and their budgets once more.
+const REACH_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often the first look is tried, and the first question about Services.
 const FIRST_ATTEMPTS: usize = 3;
 
 /// The most namespaces that are looked at.
@@ -47,6 +51,10 @@ pub(crate) struct Looking {
     failure: Option<CannotTell>,
     pub(crate) failures: u64,
     pause: Duration,
+    /// Whether a Service sent requests to any of the pods when the load began.
+    at_first: Result<bool, CannotTell>,
+    /// How often that was asked.
+    asked: usize,
 }
 
 impl std::fmt::Debug for Looking {
@@ -67,6 +75,7 @@ pub(crate) async fn until(
         // Whoever waited may have gone on.
         let _ = looked.send(());
         loop {
+            looking.ask_at_first(scope).await;
             scope.sleep(looking.pause).await?;
             looking.look(scope).await?;
         }
@@ -102,6 +111,8 @@ impl Looking {
             failure: None,
             failures: 0,
             pause: PAUSE,
+            at_first: Err(CannotTell::insufficient("the EndpointSlices were not read before the load was over")),
+            asked: 0,
         })
     }
 
@@ -138,6 +149,47 @@ impl Looking {
         }
         self.pause = PAUSE.max((scope.elapsed() - start) * PAUSE_FACTOR);
         Ok(())
+    }
+
+    /// Asks once, soon after the first look, whether Services lead to the pods. A question without an answer is asked again.
+    async fn ask_at_first(&mut self, scope: &Scope) {
+        if self.at_first.is_ok() || self.asked == FIRST_ATTEMPTS {
+            return;
+        }
+        self.asked += 1;
+        self.at_first = self.endpoints(ANSWER_LIMIT, scope).await.map(|found| found.lead_to(&self.timeline));
+    }
+
+    async fn endpoints(&self, limit: Duration, scope: &Scope) -> Result<Endpoints, CannotTell> {
+        let all = async {
+            let mut all = vec![];
+            for namespace in namespaces(&self.workloads) {
+                all.extend(endpoints(&self.client, &namespace, ANSWER_LIMIT).await?);
+            }
+            Ok(Endpoints::new(all))
+        };
+        scope.within(limit, "listing the EndpointSlices", all).await?
+    }
+
+    async fn budgets(&self, scope: &Scope) -> Result<Vec<SeenBudget>, CannotTell> {
+        let all = async {
+            let mut all = vec![];
+            for namespace in namespaces(&self.workloads) {
+                all.extend(budgets(&self.client, &namespace, ANSWER_LIMIT).await?);
+            }
+            Ok(all)
+        };
+        scope.within(REACH_LIMIT, "listing the PodDisruptionBudgets", all).await?
+    }
+
+    /// After the load: what leads to the pods and what protects them. A cluster that fails at once is asked again.
+    pub(crate) async fn reach(&self, scope: &Scope) -> Reach {
+        let end = scope.elapsed() + ANSWER_LIMIT;
+        let mut endpoints = self.endpoints(REACH_LIMIT, scope).await;
+        while endpoints.is_err() && scope.elapsed() < end && scope.sleep(PAUSE).await.is_ok() {
+            endpoints = self.endpoints(REACH_LIMIT, scope).await;
+        }
+        Reach { at_first: self.at_first.clone(), endpoints, budgets: self.budgets(scope).await }
     }
 
     /// After the load: looks until every pod is ready, but not before a node could tell what happened at its end.

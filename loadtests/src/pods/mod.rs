@@ -5,11 +5,12 @@
 //! [`Watch`] that both share. Watching never changes what it says itself: it neither waits for an answer of the cluster
 //! once the load runs nor hears of a failure.
 //!
-//! `workload` says whose pods they are, `timeline` what happened to them, `looking` asks the cluster, and `findings` are
-//! the words for pods that were not well.
+//! `workload` says whose pods they are, `timeline` what happened to them, `reach` whether the load can have come to them,
+//! `looking` asks the cluster, and `findings` are the words for pods that were not well.
 
 mod findings;
 mod looking;
+mod reach;
 #[cfg(test)]
 pub(crate) mod scene;
 mod timeline;
@@ -19,6 +20,7 @@ mod workload;
 pub(crate) use findings::PODS_NAMED_MAX;
 pub(crate) use findings::{EXPECTED, down, of_troubles};
 pub(crate) use looking::Looking;
+pub(crate) use reach::Reach;
 pub(crate) use timeline::{Course, Timeline};
 pub(crate) use workload::{Unwatchable, Watched, watched};
 

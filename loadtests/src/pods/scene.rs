@@ -1,9 +1,11 @@
 //! Pods as tests set them: of the Deployment `shop/orders`, ready, and of the version `v1`.
 
+use super::reach::{Endpoints, Reach};
 use super::timeline::Timeline;
 use super::workload::{Watched, watched};
 use preflight_cluster::{
-    Controller, EksWorkload, Inventory, Pod, SeenCondition, SeenContainer, SeenExit, SeenPod, Workload,
+    Controller, EksWorkload, EndpointTarget, Inventory, Pod, SeenCondition, SeenContainer, SeenEndpoint, SeenExit,
+    SeenPod, Workload,
 };
 use preflight_core::Timestamp;
 use std::time::Duration;
@@ -14,18 +16,26 @@ pub(crate) fn at(second: u64) -> Timestamp {
 }
 
 pub(crate) fn orders() -> Vec<Watched> {
-    let eks = EksWorkload {
-        namespace: "shop".to_owned(),
-        kind: "Deployment".to_owned(),
-        name: "orders".to_owned(),
-        at: "orders.yaml:1".to_owned(),
-        controller: Controller::Unknown { replicas: None },
-        autoscaler: None,
-        selector: Some([("app", "orders")].into_iter().collect()),
-        pod: Pod::default(),
+    deployments(&["orders"])
+}
+
+/// Deployments whose pods have the label `app` with their name.
+pub(crate) fn deployments(names: &[&'static str]) -> Vec<Watched> {
+    let workload = |name: &&'static str| {
+        let eks = EksWorkload {
+            namespace: "shop".to_owned(),
+            kind: "Deployment".to_owned(),
+            name: (*name).to_owned(),
+            at: format!("{name}.yaml:1"),
+            controller: Controller::Unknown { replicas: None },
+            autoscaler: None,
+            selector: Some([("app", *name)].into_iter().collect()),
+            pod: Pod::default(),
+        };
+        Workload { name: (*name).to_owned(), ecs: None, eks: Some(eks) }
     };
-    let workload = Workload { name: "orders".to_owned(), ecs: None, eks: Some(eks) };
-    watched(&Inventory { workloads: vec![workload], ..Inventory::default() }, &[]).0
+    let workloads = names.iter().map(workload).collect();
+    watched(&Inventory { workloads, ..Inventory::default() }, &[]).0
 }
 
 pub(crate) fn pod(name: &str) -> SeenPod {
@@ -84,6 +94,16 @@ pub(crate) fn dead(mut pod: SeenPod) -> SeenPod {
 pub(crate) fn waiting(mut pod: SeenPod, reason: &str) -> SeenPod {
     pod.containers[0].waiting = Some(reason.to_owned());
     pod
+}
+
+/// A ready endpoint of the Service `shop/orders`.
+pub(crate) fn endpoint(target: EndpointTarget) -> SeenEndpoint {
+    SeenEndpoint { service: "shop/orders".to_owned(), target, is_ready: true }
+}
+
+/// Services with these endpoints, which led to the pods when the load began, and no budget.
+pub(crate) fn reach(endpoints: Vec<SeenEndpoint>) -> Reach {
+    Reach { at_first: Ok(true), endpoints: Ok(Endpoints::new(endpoints)), budgets: Ok(vec![]) }
 }
 
 /// What some looks make of them, each with its second.

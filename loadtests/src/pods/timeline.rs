@@ -177,8 +177,15 @@ impl Timeline {
     }
 
     /// The pods that should be ready.
-    fn alive(&self) -> impl Iterator<Item = &SeenPod> {
+    pub(crate) fn alive(&self) -> impl Iterator<Item = &SeenPod> {
         self.pods.values().map(|(_, pod)| pod).filter(|pod| is_alive(pod))
+    }
+
+    /// Those of them that are of one workload.
+    pub(crate) fn pods_of<'a>(&'a self, course: &Course) -> impl Iterator<Item = &'a SeenPod> {
+        let index = self.courses.iter().position(|one| one.reference() == course.reference());
+        let own = self.pods.values().filter(move |(own, _)| Some(*own) == index);
+        own.map(|(_, pod)| pod).filter(|pod| is_alive(pod))
     }
 
     /// Those of them that are not.

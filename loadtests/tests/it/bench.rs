@@ -63,25 +63,35 @@ pub(crate) async fn scripted(answers: Vec<String>) -> SocketAddr {
 
 /// The same, and counts the requests.
 pub(crate) async fn counted(answers: Vec<String>) -> (SocketAddr, Arc<AtomicUsize>) {
+    routed(vec![("", answers)]).await
+}
+
+/// The same, with answers of its own for each part of a request line; the first that is in it counts.
+pub(crate) async fn routed(routes: Vec<(&'static str, Vec<String>)>) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
+    let routes = routes.into_iter().map(|(part, answers)| (part, Mutex::new(VecDeque::from(answers))));
+    let routes: Arc<Vec<_>> = Arc::new(routes.collect());
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (answers, count) = (Arc::clone(&answers), Arc::clone(&count));
+            let (routes, count) = (Arc::clone(&routes), Arc::clone(&count));
             tokio::spawn(async move {
                 let mut lines = BufReader::new(stream).lines();
+                let mut request = String::new();
                 while let Ok(Some(line)) = lines.next_line().await {
                     if !line.is_empty() {
+                        request = if request.is_empty() { line } else { request };
                         continue;
                     }
                     count.fetch_add(1, Ordering::SeqCst);
                     let next = {
+                        let (_, answers) = routes.iter().find(|(part, _)| request.contains(part)).unwrap();
                         let mut answers = answers.lock().unwrap();
                         if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() }
                     };
+                    request.clear();
                     if lines.get_mut().write_all(next.as_bytes()).await.is_err() {
                         return;
                     }

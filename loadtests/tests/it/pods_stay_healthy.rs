@@ -1,6 +1,6 @@
 //! What a load does to pods, with an API server that says what a test wants.
 
-use crate::bench::{Bench, answer, counted, until};
+use crate::bench::{Bench, answer, routed, until};
 use preflight_cluster::{ClusterAccess, Controller, EksWorkload, Inventory, Pod, Workload};
 use preflight_core::{Event, Item, ItemKind, Journal, Outcome, Permission, Reason, Scope};
 use preflight_fixtures::servers::WebBehaviour;
@@ -63,19 +63,51 @@ fn list(pods: &[Value]) -> String {
     http("200 OK", &json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": pods}))
 }
 
+/// The answer to a request for all EndpointSlices: the Service `shop/orders` with endpoints.
+fn slices(endpoints: &[Value]) -> String {
+    let metadata = json!({"name": "orders-x", "namespace": "shop", "labels": {"kubernetes.io/service-name": "orders"}});
+    let slice = json!({"metadata": metadata, "addressType": "IPv4", "endpoints": endpoints, "ports": []});
+    let list = json!({"kind": "EndpointSliceList", "apiVersion": "discovery.k8s.io/v1",
+        "metadata": {"resourceVersion": "1"}, "items": [slice]});
+    http("200 OK", &list)
+}
+
+/// The pod of a name as an endpoint.
+fn endpoint(name: &str) -> Value {
+    let reference = json!({"kind": "Pod", "namespace": "shop", "name": name, "uid": name});
+    json!({"addresses": ["10.0.0.1"], "conditions": {"ready": true}, "targetRef": reference})
+}
+
+/// The answer to a request for all PodDisruptionBudgets: one for all pods.
+fn budgets() -> String {
+    let status = json!({"currentHealthy": 2, "desiredHealthy": 1, "disruptionsAllowed": 1, "expectedPods": 2});
+    let budget = json!({"metadata": {"name": "guard", "namespace": "shop"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "orders"}}}, "status": status});
+    let list = json!({"kind": "PodDisruptionBudgetList", "apiVersion": "policy/v1",
+        "metadata": {"resourceVersion": "1"}, "items": [budget]});
+    http("200 OK", &list)
+}
+
 fn refusal() -> String {
-    let message = "pods is forbidden: User \"preflight\" cannot list resource \"pods\" in the namespace \"shop\"";
+    let message = "User \"preflight\" cannot list it in the namespace \"shop\"";
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
         "reason": "Forbidden", "code": 403});
     http("403 Forbidden", &status)
 }
 
 impl Shop {
-    /// With what the API server answers, one after the other, and the last for ever.
-    async fn start(answers: Vec<String>) -> Self {
+    /// With what the API server answers when it is asked for pods, one after the other, and the last for ever. A Service
+    /// leads to the pods `a` and `b`, and a budget covers them.
+    async fn start(pods: Vec<String>) -> Self {
+        Self::behind(pods, vec![slices(&[endpoint("a"), endpoint("b")])], budgets()).await
+    }
+
+    /// The same for EndpointSlices, and for budgets.
+    async fn behind(pods: Vec<String>, slices: Vec<String>, budgets: String) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let bench = Bench::start().await;
-        let (address, asked) = counted(answers).await;
+        let lists = vec![("/pods?", pods), ("/endpointslices?", slices), ("/poddisruptionbudgets?", vec![budgets])];
+        let (address, asked) = routed(lists).await;
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         let text = format!(
@@ -135,8 +167,13 @@ async fn pods_that_stay_healthy_pass_and_leave_their_course() {
     let shop = Shop::start(vec![list(&[pod("a", 3)]), list(&[pod("a", 3), pod("b", 0)])]).await;
     let results = shop.run(&[LOADS, JUDGES]).await;
     assert_eq!(results[1].outcome, Outcome::Pass, "{}", results[1].observed);
-    let scaled = "shop/Deployment/orders: 2 pods ready, none in trouble";
+    let scaled = "shop/Deployment/orders: 2 pods ready, behind shop/orders, none in trouble";
     assert!(results[1].observed.starts_with(scaled), "{}", results[1].observed);
+    let detail = &results[1].evidence[0].detail;
+    assert!(
+        detail.starts_with("2 of 2 pods are ready endpoints of shop/orders\nPodDisruptionBudget guard"),
+        "{detail}"
+    );
     assert!(results[1].observed.ends_with("scaled 1 → 2 at 2026-11-24T08:00:00.000Z"), "{}", results[1].observed);
     let value = shop.measured("shop pods");
     assert!(value["looks"].as_u64().unwrap() >= 3, "{value}");
@@ -179,6 +216,64 @@ async fn an_api_that_stops_to_answer_hides_what_comes_after() {
     let results = shop.run(&[LOADS, JUDGES]).await;
     assert_eq!(results[1].reason, Some(Reason::Forbidden), "{}", results[1].observed);
     assert!(shop.measured("shop pods")["failedLooks"].as_u64().unwrap() > 2);
+}
+
+#[tokio::test]
+async fn a_service_that_selects_other_pods_proves_nothing() {
+    let pods = || vec![list(&[pod("a", 0)])];
+    let led = slices(&[endpoint("a")]);
+    let never = Shop::behind(pods(), vec![slices(&[endpoint("x")])], budgets()).await;
+    let late = Shop::behind(pods(), vec![slices(&[]), led.clone()], budgets()).await;
+    let no_more = Shop::behind(pods(), vec![led, slices(&[])], budgets()).await;
+    for (shop, text) in [(never, "no pod of"), (late, "when the load began, no pod of"), (no_more, "no pod of")] {
+        let results = shop.run(&[LOADS, JUDGES]).await;
+        let seen = (results[1].outcome, results[1].reason);
+        assert_eq!(seen, (Outcome::Unknown, Some(Reason::ControlFailed)), "{}", results[1].observed);
+        assert!(results[1].observed.starts_with(text), "{}", results[1].observed);
+        assert!(results[1].observed.contains("shop/Deployment/orders"), "{}", results[1].observed);
+    }
+}
+
+#[tokio::test]
+async fn services_that_cannot_be_read_cannot_tell_and_never_pass() {
+    let pods = vec![list(&[pod("a", 0)])];
+    let good = slices(&[endpoint("a")]);
+    let cases = [
+        (vec![refusal()], Reason::Forbidden),
+        (vec![good.clone(), refusal()], Reason::Forbidden),
+        (vec![good, String::new()], Reason::Unreachable),
+    ];
+    for (answers, reason) in cases {
+        let shop = Shop::behind(pods.clone(), answers, budgets()).await;
+        let results = shop.run(&[LOADS, JUDGES]).await;
+        let seen = (results[1].outcome, results[1].reason);
+        assert_eq!(seen, (Outcome::Unknown, Some(reason)), "{}", results[1].observed);
+        let text = "listing the EndpointSlices of the namespace shop";
+        assert!(results[1].observed.contains(text), "{}", results[1].observed);
+    }
+}
+
+#[tokio::test]
+async fn a_question_about_services_without_an_answer_is_asked_again() {
+    let led = slices(&[endpoint("a")]);
+    let shop = Shop::behind(vec![list(&[pod("a", 0)])], vec![refusal(), led.clone(), refusal(), led], budgets()).await;
+    let mut target = shop.bench.target();
+    target["durationS"] = json!(4);
+    let shop = Shop { env: Env::new(&inventory(), settings(&target), access(&shop)), ..shop };
+    let results = shop.run(&[LOADS, JUDGES]).await;
+    assert_eq!(results[1].outcome, Outcome::Pass, "{}", results[1].observed);
+}
+
+#[tokio::test]
+async fn budgets_that_cannot_be_read_are_said_to_be_unknown_and_judge_nothing() {
+    let shop = Shop::behind(vec![list(&[pod("a", 0)])], vec![slices(&[endpoint("a")])], refusal()).await;
+    let results = shop.run(&[LOADS, JUDGES]).await;
+    assert_eq!(results[1].outcome, Outcome::Pass, "{}", results[1].observed);
+    let detail = &results[1].evidence[0].detail;
+    assert!(
+        detail.contains("cover them is not known: listing the PodDisruptionBudgets of the namespace shop"),
+        "{detail}"
+    );
 }
 
 #[tokio::test]
@@ -245,9 +340,10 @@ async fn a_cancelled_run_ends_the_watching_with_the_load() {
 async fn the_rights_are_those_on_the_namespaces_of_the_workloads() {
     let shop = Shop::start(vec![list(&[])]).await;
     let item = shop.item(JUDGES);
-    let permission = Permission::Kubernetes { verb: "list", group: "", resource: "pods" };
+    let list = |group, resource| (Permission::Kubernetes { verb: "list", group, resource }, Some("shop"));
     let seen: Vec<_> = item.rights.iter().map(|right| (right.permission, right.namespace.as_deref())).collect();
-    assert_eq!(seen, [(permission, Some("shop"))]);
+    let (slices, budgets) = (list("discovery.k8s.io", "endpointslices"), list("policy", "poddisruptionbudgets"));
+    assert_eq!(seen, [list("", "pods"), slices, budgets]);
     assert_eq!(item.targets, ["shop", "cluster"]);
     assert!(shop.item(LOADS).rights.is_empty());
 }

@@ -7,6 +7,7 @@ mod live;
 mod makers;
 mod numbers;
 mod pairing;
+mod reach;
 mod real;
 mod robust;
 mod scaling;
