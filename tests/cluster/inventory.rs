@@ -126,7 +126,7 @@ fn shop() -> Vec<Value> {
 pub(crate) static KINDS: RwLock<()> = RwLock::const_new(());
 
 /// Puts the shop into the test's namespace, waits until its controllers have made pods, and gives it as manifests.
-async fn deployed(place: &Place) -> Value {
+pub(crate) async fn deployed(place: &Place) -> Value {
     let mut objects = shop();
     objects[0]["metadata"]["annotations"] = json!({"eks.amazonaws.com/role-arn": ROLE});
     for object in &mut objects {
@@ -284,7 +284,7 @@ fn a_kind_that_may_not_be_listed_leaves_every_check_open() {
 }
 
 /// Binds generated Roles. Those for the whole cluster go with the test's namespace, as what it owns.
-async fn apply(place: &Place, documents: Vec<Value>) {
+pub(crate) async fn apply(place: &Place, documents: Vec<Value>) {
     for mut document in documents {
         let kind = document["kind"].as_str().unwrap().to_owned();
         if kind.starts_with("Cluster") {

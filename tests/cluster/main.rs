@@ -19,6 +19,7 @@ mod manifests;
 mod measure;
 mod pods;
 mod results;
+mod rights;
 mod shop;
 #[allow(dead_code, reason = "the other tests of the program use the rest of it")]
 #[path = "../it/store.rs"]
