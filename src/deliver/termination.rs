@@ -1,11 +1,15 @@
 //! The last words of a container, which Kubernetes keeps with the pod: the verdict, and where the report is.
 
-use preflight_report::{Counts, Report, Transition, Verdict};
+use preflight_core::Evidence;
+use preflight_report::{CheckResult, Counts, Level, Outcome, PlanItem, Report, Transition, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// Kubernetes keeps 4,096 bytes of each container and 12 KiB of a pod, shared by its containers: room enough in a pod
 /// with five more of them.
 const BYTES_MAX: usize = 2_048;
+
+/// The most bytes of it that say what was seen.
+const OBSERVED_BYTES_MAX: usize = 400;
 
 const SCHEMA: &str = "eks-preflight/termination/v1";
 
@@ -28,6 +32,9 @@ pub(crate) struct Message {
     pub(crate) because: Vec<String>,
     /// How many reasons are left out.
     pub(crate) more: usize,
+    /// What was seen by the required check that failed, or could not tell if none failed; the first of them.
+    #[serde(default)]
+    pub(crate) observed: String,
 }
 
 impl Message {
@@ -45,6 +52,7 @@ impl Message {
             delivered: delivered.to_vec(),
             because: summary.because.clone(),
             more: 0,
+            observed: Evidence::cut(observed(report).unwrap_or_default(), OBSERVED_BYTES_MAX).to_owned(),
         }
     }
 
@@ -59,6 +67,7 @@ impl Message {
                 self.more += 1;
             } else if self.delivered.pop().is_none() {
                 // Names of the configuration's own that are longer than any message.
+                self.observed.clear();
                 self.environment.clear();
                 self.transition = Transition { from: String::new(), to: String::new() };
                 return serde_json::to_string(&self).unwrap_or_default();
@@ -70,6 +79,16 @@ impl Message {
     pub(crate) fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text.trim()).ok().filter(|message: &Self| message.schema == SCHEMA)
     }
+}
+
+fn observed(report: &Report) -> Option<&str> {
+    let is_required = |result: &&CheckResult| {
+        let is_of = |item: &&PlanItem| (&item.check, &item.subject) == (&result.check, &result.subject);
+        report.plan.items.iter().find(is_of).is_some_and(|item| item.level == Level::Required)
+    };
+    let first = |fits: fn(Outcome) -> bool| report.results.iter().filter(is_required).find(|one| fits(one.outcome));
+    let failed = first(|outcome| outcome == Outcome::Fail);
+    failed.or_else(|| first(|outcome| outcome != Outcome::Pass)).map(|result| result.observed.as_str())
 }
 
 #[cfg(test)]
@@ -89,6 +108,7 @@ mod tests {
             delivered: vec!["log".to_owned()],
             because: (0..reasons).map(|n| format!("connections.limit-covers-demand (db-{n}): fail")).collect(),
             more: 0,
+            observed: String::new(),
         }
     }
 

@@ -108,6 +108,8 @@ fn every_route_carries_the_report_and_the_last_words_say_where_it_is() {
         (&json!("inconclusive"), &world.report()["summary"]["counts"]["planned"])
     );
     assert_eq!(last["reportSha256"], preflight_report::sha256_hex(report.as_bytes()));
+    let observed = last["observed"].as_str().unwrap();
+    assert!(observed.contains("127.0.0.1:1"), "{last:#}");
     let delivered = last["delivered"].as_array().unwrap();
     assert!(delivered.contains(&json!("log")) && delivered.contains(&json!("configmap=gate-result")), "{last:#}");
     assert!(!format!("{last} {} {}", ran.out, ran.err).contains("canary"), "a signature was shown");
