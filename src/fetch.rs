@@ -4,12 +4,15 @@
 use crate::cli::FetchArgs;
 use crate::deliver::{Message, REPORT_KEY, frames, unzipped};
 use crate::manifest::{
-    CONFIG_ANNOTATION, CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION, TRANSITION_ANNOTATION, transition,
+    CONFIG_ANNOTATION, CONTAINER, FILES_ANNOTATION, ITEMS_ANNOTATION, RESULT_ANNOTATION, TRANSITION_ANNOTATION,
+    files_sha256, items_sha256, transition,
 };
 use crate::output::{complain, say};
+use crate::reports::verified;
+use crate::run::now;
 use anyhow::{Context, Result, bail};
 use preflight_cluster::{Client, ClusterAccess, JobRun, as_kubectl, connect, job_run, log, result_bytes};
-use preflight_report::{ExitCode, Report, Verdict, read, sha256_hex};
+use preflight_report::{ExitCode, Expected, Report, Verdict, read, sha256_hex};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -60,8 +63,10 @@ impl<'a> Wanted<'a> {
             // Words and report are of one pod, whatever stands beside the report.
             pod = Some(*name);
         }
-        if let Some(pod) = pod.filter(|pod| !self.job.has_pod(pod)) {
-            bail!("it is of the pod {pod}, which is none of this Job's");
+        match pod {
+            Some(pod) if !self.job.has_pod(pod) => bail!("it is of the pod {pod}, which is none of this Job's"),
+            None if !self.job.name.is_empty() => bail!("it does not say which pod it is of"),
+            _ => {}
         }
         // By its name alone it may be one of an earlier Job that was called the same.
         let is_proven = pod.is_some_and(|pod| self.job.pods.iter().any(|one| one.name == pod));
@@ -89,8 +94,9 @@ impl<'a> Wanted<'a> {
     fn difference(&self, report: &Report) -> Option<String> {
         let of_report = [
             ("step", TRANSITION_ANNOTATION, &transition(&report.subject.transition)),
-            ("plan", PLAN_ANNOTATION, &report.plan.sha256),
+            ("plan", ITEMS_ANNOTATION, &items_sha256(&report.plan)),
             ("configuration", CONFIG_ANNOTATION, &report.config.sha256),
+            ("set of files", FILES_ANNOTATION, &files_sha256(&report.config.sources)),
         ];
         of_report.into_iter().find_map(|(what, annotation, found)| {
             let wanted = self.job.annotations.get(annotation).filter(|wanted| *wanted != found)?;
@@ -108,6 +114,9 @@ impl<'a> Wanted<'a> {
         };
         if let Some(pod) = pod.filter(|pod| *pod != last.name) {
             bail!("its verdict is go, and after its pod {pod} the Job began another one, {}", last.name);
+        }
+        if self.job.has_failed && last.exit_code.is_none() {
+            bail!("its verdict is go, and the Job has failed before its pod {} ended", last.name);
         }
         let with_verdict = [ExitCode::Go, ExitCode::GoWithFailedAdvisory, ExitCode::NotWritten];
         let fits = |code| with_verdict.iter().any(|one| i32::from(one.code()) == code);
@@ -184,7 +193,7 @@ async fn fetched(args: &FetchArgs, client: &Client, namespace: &str, job: &JobRu
         let verdict = read(&json)?.verdict();
         preflight_report::write(&args.report, json.as_bytes())?;
         complain(&format!("wrote `{}`, whose verdict is {verdict}", args.report.display()));
-        return Ok(ExitCode::Go);
+        return if args.verify { verified(&args.report, &Expected::at(now())) } else { Ok(ExitCode::Go) };
     }
     match wanted.words {
         Some((_, message)) => {

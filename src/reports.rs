@@ -17,7 +17,7 @@ pub(crate) async fn report(command: &ReportCommand, style: Style) -> Result<Exit
     match command {
         ReportCommand::Show(args) => show(args, style),
         ReportCommand::Convert(args) => convert(args, style),
-        ReportCommand::Verify(args) => verified(args),
+        ReportCommand::Verify(args) => verified(&args.report, &expected(args)),
         ReportCommand::Diff(args) => diff(args),
         ReportCommand::Fetch(args) => crate::fetch::fetch(args).await,
     }
@@ -76,16 +76,8 @@ fn convert(args: &ConvertArgs, style: Style) -> Result<ExitCode> {
 }
 
 /// Whoever cannot be read must not be acted on, either: that is 30, not a usage error.
-fn verified(args: &VerifyArgs) -> Result<ExitCode> {
-    let refuse = |problem: &str| complain(&format!("{}: must not be acted on: {problem}", args.report.display()));
-    let text = match text_of(&args.report) {
-        Ok(text) => text,
-        Err(error) => {
-            refuse(&format!("{error:#}"));
-            return Ok(ExitCode::NotVerified);
-        }
-    };
-    let expected = Expected {
+fn expected(args: &VerifyArgs) -> Expected {
+    Expected {
         environment: args.environment.clone(),
         from: args.from.clone(),
         to: args.to.clone(),
@@ -95,8 +87,20 @@ fn verified(args: &VerifyArgs) -> Result<ExitCode> {
         config_sha256: args.config_sha256.clone(),
         plan_sha256: args.plan_sha256.clone(),
         ..Expected::at(now())
+    }
+}
+
+/// Says the verdict of a report that may be acted on; the exit code is the verdict's.
+pub(crate) fn verified(report: &Path, expected: &Expected) -> Result<ExitCode> {
+    let refuse = |problem: &str| complain(&format!("{}: must not be acted on: {problem}", report.display()));
+    let text = match text_of(report) {
+        Ok(text) => text,
+        Err(error) => {
+            refuse(&format!("{error:#}"));
+            return Ok(ExitCode::NotVerified);
+        }
     };
-    match verify(&text, &expected) {
+    match verify(&text, expected) {
         Ok(report) => {
             say(&format!("{}\n", report.summary.verdict))?;
             Ok(ExitCode::of(&report, false))

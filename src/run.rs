@@ -261,16 +261,21 @@ impl About {
                     .unwrap_or_default(),
             }
         };
-        let source = |file: &preflight_cluster::SourceFile| ConfigSource {
-            path: file.path.clone(),
-            sha256: file.sha256.clone(),
-        };
         Self {
             cluster: inventory.cluster.clone(),
             workloads: inventory.workloads.iter().map(workload).collect(),
-            sources: inventory.sources.iter().map(source).collect(),
+            sources: of_inventory(inventory).collect(),
         }
     }
+}
+
+fn of_inventory(inventory: &Inventory) -> impl Iterator<Item = ConfigSource> {
+    inventory.sources.iter().map(|file| ConfigSource { path: file.path.clone(), sha256: file.sha256.clone() })
+}
+
+/// The configuration's file, and those that what is deployed was read from.
+pub(crate) fn sources(loaded: &Loaded, inventory: &Inventory) -> Vec<ConfigSource> {
+    [loaded.source.clone()].into_iter().chain(of_inventory(inventory)).collect()
 }
 
 /// What a run was about, and what it was asked.
@@ -297,8 +302,7 @@ fn report(run: Run, basis: Basis<'_>, results: Vec<CheckResult>, told: Told) -> 
     let config = &loaded.config;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let (uid, version) = about.cluster.map(|seen| (seen.uid, seen.version)).unwrap_or_default();
-    let mut sources = vec![loaded.source.clone()];
-    sources.extend(about.sources);
+    let sources = [vec![loaded.source.clone()], about.sources].concat();
     seal(Report {
         schema: SCHEMA.to_owned(),
         schema_version: SCHEMA_VERSION.to_owned(),

@@ -31,6 +31,9 @@ pub(crate) struct FetchArgs {
     /// Waits until the Job has ended, at most as long as the Job may take.
     #[arg(long)]
     pub wait: bool,
+    /// Verifies the report, too: exit 0 if its verdict is go, and as `report verify` otherwise.
+    #[arg(long)]
+    pub verify: bool,
     /// The kubeconfig; the one that kubectl would take if left out.
     #[arg(long, value_name = "FILE", env = "EKS_PREFLIGHT_KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,

@@ -5,7 +5,7 @@ use crate::output::complain;
 use crate::run::config_sha256;
 use anyhow::Result;
 use preflight_core::{Disruption, Permission};
-use preflight_report::{ExitCode, Transition};
+use preflight_report::{ConfigSource, ExitCode, Plan, Transition, sha256_of};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -15,11 +15,14 @@ pub(crate) const CONTAINER: &str = "preflight";
 /// The annotation with the ConfigMap that the result is put into.
 pub(crate) const RESULT_ANNOTATION: &str = "eks-preflight/result";
 
-/// The annotation with the digest of the plan, ...
-pub(crate) const PLAN_ANNOTATION: &str = "eks-preflight/plan-sha256";
+/// The annotation with the digest of what is planned, ...
+pub(crate) const ITEMS_ANNOTATION: &str = "eks-preflight/items-sha256";
 
 /// ... with that of the configuration and of what was chosen of the plan, as the report names it, ...
 pub(crate) const CONFIG_ANNOTATION: &str = "eks-preflight/config-sha256";
+
+/// ... with that of the configuration's file and of those that it names, ...
+pub(crate) const FILES_ANNOTATION: &str = "eks-preflight/files-sha256";
 
 /// ... and with the step.
 pub(crate) const TRANSITION_ANNOTATION: &str = "eks-preflight/transition";
@@ -57,8 +60,9 @@ pub(super) fn documents(basis: &Basis<'_>) -> Result<Vec<Value>> {
     metadata["annotations"] = json!({
         TRANSITION_ANNOTATION: transition(&basis.planned.transition),
         RESULT_ANNOTATION: names.result(),
-        PLAN_ANNOTATION: preflight_report::plan_sha256(&basis.planned.contract()),
+        ITEMS_ANNOTATION: items_sha256(&basis.planned.contract()),
         CONFIG_ANNOTATION: config_sha256(basis.loaded, basis.choice),
+        FILES_ANNOTATION: files_sha256(&basis.sources),
     });
     let job = json!({
         "apiVersion": "batch/v1",
@@ -81,6 +85,17 @@ pub(super) fn documents(basis: &Basis<'_>) -> Result<Vec<Value>> {
         "data": files.data,
     });
     Ok(vec![data, job])
+}
+
+/// The digest of what a plan would check. What it leaves out may change with whatever else is in the cluster.
+pub(crate) fn items_sha256(plan: &Plan) -> String {
+    sha256_of(&json!(plan.items))
+}
+
+/// The digest of the files that were read, wherever they stood.
+pub(crate) fn files_sha256(sources: &[ConfigSource]) -> String {
+    let all: BTreeSet<&str> = sources.iter().map(|source| source.sha256.as_str()).collect();
+    sha256_of(&json!(all))
 }
 
 /// The step, in words.

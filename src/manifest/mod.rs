@@ -10,7 +10,8 @@ mod tests;
 mod values;
 
 pub(crate) use job::{
-    CONFIG_ANNOTATION, CONTAINER, PLAN_ANNOTATION, RESULT_ANNOTATION, TRANSITION_ANNOTATION, transition,
+    CONFIG_ANNOTATION, CONTAINER, FILES_ANNOTATION, ITEMS_ANNOTATION, RESULT_ANNOTATION, TRANSITION_ANNOTATION,
+    files_sha256, items_sha256, transition,
 };
 
 use crate::areas::Areas;
@@ -19,10 +20,10 @@ use crate::config::{Loaded, NAMESPACE_MAX, Without, is_label};
 use crate::deployed::inventory;
 use crate::output::{say, say_json};
 use crate::plan::{Choice, Planned};
-use crate::run::configuration;
+use crate::run::{configuration, sources};
 use anyhow::{Result, bail};
 use preflight_cluster::Inventory;
-use preflight_report::ExitCode;
+use preflight_report::{ConfigSource, ExitCode};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -34,6 +35,8 @@ struct Basis<'a> {
     names: &'a Names,
     /// The files that the configuration names, in the order in which they were read.
     files: Vec<PathBuf>,
+    /// The same and the configuration's own, as a report names them.
+    sources: Vec<ConfigSource>,
 }
 
 /// How what is made is called, and where it belongs.
@@ -75,9 +78,10 @@ fn documents(
     names: &Names,
 ) -> Result<Vec<Value>> {
     let files = inventory.sources.iter().map(|source| PathBuf::from(&source.path)).collect();
+    let sources = sources(loaded, &inventory);
     let areas = Areas::new(&loaded.config, inventory);
     let planned = Planned::new(loaded, &areas, choice)?;
-    let basis = Basis { loaded, planned: &planned, choice, names, files };
+    let basis = Basis { loaded, planned: &planned, choice, names, files, sources };
     match of {
         ManifestOf::Rbac => Ok(rbac::documents(&basis)),
         ManifestOf::Job => job::documents(&basis),

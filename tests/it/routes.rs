@@ -28,7 +28,7 @@ fn world(cluster: &Store) -> World {
 }
 
 fn run(world: &World, routes: &str) -> Ran {
-    world.tool(&["run", "--to", "deployed", "--deliver", routes])
+    world.tool(&["run", "--to", "deployed", "--deliver", routes, "--pod", POD])
 }
 
 fn fetch(world: &World, from: &str) -> Ran {
@@ -45,7 +45,8 @@ fn finish(cluster: &Store, world: &World, ran: &Ran) {
     let annotations = json!({
         "eks-preflight/result": "gate-result",
         "eks-preflight/transition": "the start to deployed",
-        "eks-preflight/plan-sha256": report["plan"]["sha256"],
+        "eks-preflight/items-sha256": preflight_report::sha256_of(&report["plan"]["items"]),
+        "eks-preflight/files-sha256": preflight_report::sha256_of(&json!([report["config"]["sources"][0]["sha256"]])),
         "eks-preflight/config-sha256": report["config"]["sha256"],
     });
     cluster.put(JOB, json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "annotations": annotations } }));
@@ -115,7 +116,7 @@ fn every_route_carries_the_report_and_the_last_words_say_where_it_is() {
     assert!(!format!("{last} {} {}", ran.out, ran.err).contains("canary"), "a signature was shown");
     let map: Value = serde_json::from_str(&cluster.get(RESULT).unwrap()).unwrap();
     assert_eq!(map["data"]["sha256"], last["reportSha256"]);
-    assert_eq!((&map["data"]["runId"], &map["data"]["pod"]), (&world.report()["run"]["id"], &json!("")));
+    assert_eq!((&map["data"]["runId"], &map["data"]["pod"]), (&world.report()["run"]["id"], &json!(POD)));
     assert!(ran.out.contains("-----BEGIN EKS-PREFLIGHT REPORT run="), "{}", ran.out);
 }
 
@@ -187,6 +188,17 @@ fn a_go_that_is_not_the_jobs_last_word_is_not_fetched() {
     refused("ended with 10");
     put_pods(&cluster, &[pod(POD, at, 0, ""), pod("gate-fghij", later, 137, "")]);
     refused("the Job began another one, gate-fghij");
+    put_go(&cluster, &world, "");
+    refused("it does not say which pod it is of");
+    put_go(&cluster, &world, POD);
+    let mut starting = pod(POD, at, 0, "");
+    starting["status"] = json!({});
+    put_pods(&cluster, &[starting]);
+    taken("its pod is about to end");
+    change_job(&cluster, |job| job["status"] = failed());
+    refused("the Job has failed before its pod");
+    change_job(&cluster, |job| drop(job.as_object_mut().unwrap().remove("status")));
+
     put_pods(&cluster, &[]);
     taken("nothing speaks against it, and the pods are gone");
     change_job(&cluster, |job| job["status"] = failed());
@@ -201,7 +213,12 @@ fn a_go_that_is_not_the_jobs_last_word_is_not_fetched() {
     put_go(&cluster, &world, "gate-traffic-1-abcde");
     refused("none of this Job's");
     put_go(&cluster, &world, POD);
-    for (key, what) in [("transition", "step"), ("plan-sha256", "plan"), ("config-sha256", "configuration")] {
+    for (key, what) in [
+        ("transition", "step"),
+        ("items-sha256", "plan"),
+        ("config-sha256", "configuration"),
+        ("files-sha256", "set of files"),
+    ] {
         let key = format!("eks-preflight/{key}");
         let mut other = json!("another");
         change_job(&cluster, |job| std::mem::swap(&mut job["metadata"]["annotations"][&key], &mut other));
@@ -209,6 +226,9 @@ fn a_go_that_is_not_the_jobs_last_word_is_not_fetched() {
         change_job(&cluster, |job| job["metadata"]["annotations"][&key] = other);
     }
     taken("it is as before");
+    let verified =
+        world.tool(&["report", "fetch", "job/gate", "--kubeconfig", "kube", "--report", "x.json", "--verify"]);
+    assert_eq!((verified.code, verified.out.as_str()), (0, "go\n"), "{verified:?}");
 }
 
 #[test]
@@ -217,10 +237,13 @@ fn what_is_no_go_is_told_even_if_it_planned_otherwise_than_the_job() {
     let world = world(&cluster);
     let ran = run(&world, "termination=last,configmap=gate-result");
     finish(&cluster, &world, &ran);
-    change_job(&cluster, |job| job["metadata"]["annotations"]["eks-preflight/plan-sha256"] = json!("another"));
+    change_job(&cluster, |job| job["metadata"]["annotations"]["eks-preflight/items-sha256"] = json!("another"));
     let got = fetch(&world, "job/gate");
     assert!(got.code == 0 && got.err.contains("note: it is of another plan"), "{got:?}");
     assert!(got.err.contains("inconclusive"), "the verdict is said: {got:?}");
+    let verified =
+        world.tool(&["report", "fetch", "job/gate", "--kubeconfig", "kube", "--report", "x.json", "--verify"]);
+    assert_eq!(verified.code, 20, "that of the run: {verified:?}");
     put_pods(&cluster, &[]);
     let got = fetch(&world, "job/gate");
     assert!(got.code == 20 && got.err.contains("it is of another plan"), "nothing says that it is the Job's: {got:?}");
