@@ -47,8 +47,9 @@ pub(crate) const META: Meta = Meta {
     proves: "From before the warm-up until after the load that load.slo-holds put on the isolated domain, no container of \
              the target's workloads ended, every pod that was ready stayed ready until it was told to end, every pod that \
              came became ready, and all pods of each workload were of one version. They were looked at about once a second. \
-             When the load began and after it, at least one of the pods was a ready endpoint of a Service, so that requests \
-             could come to them; which pods of each workload were is told, and which PodDisruptionBudgets cover them.",
+             When the load began and after it, at least one pod of each workload that the target names, or of any where it \
+             names none, was a ready endpoint of a Service, so that requests could come to it; which pods were is told, and \
+             which PodDisruptionBudgets cover them.",
     fails_when: "A container ended, restarted or not (its reason, exit code and time are told); a pod lost its readiness \
                  and nobody had told it to end; a pod was evicted or failed; after the load a container could not start \
                  (CrashLoopBackOff, ImagePullBackOff, CreateContainerConfigError, …), or a pod was not ready, or had no \
@@ -56,9 +57,9 @@ pub(crate) const META: Meta = Meta {
     unknown_when: "load.slo-holds did not load the target in this run, or stopped early; the pods could not be listed, not \
                    before the load, or not for more than 10 s of it; a workload had no pod, or no selector by which its \
                    pods are known; a pod younger than a minute was not ready 20 s after the load; pods of two versions were \
-                   there, as in a rollout: what was loaded was both, and neither carried the whole load; no pod of the target \
-                   was a ready endpoint of a Service when the load began or after it, so that nothing shows that it came to \
-                   them; the EndpointSlices could not be listed.",
+                   there, as in a rollout: what was loaded was both, and neither carried the whole load; no pod of a workload \
+                   that the target names, or of any where it names none, was a ready endpoint of a Service when the load \
+                   began or after it, so that nothing shows that it came to them; the EndpointSlices could not be listed.",
     fix: "Look at the pod's events and at the last words of the container (kubectl describe pod, kubectl logs --previous). \
           Give it the memory and the processor time that the load takes, and let its probes bear an answer that is late. \
           Where no pod is an endpoint: compare the selector of the Service with the pods' labels (kubectl get \

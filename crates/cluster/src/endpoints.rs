@@ -11,6 +11,9 @@ use std::time::Duration;
 /// The label of a slice that names its Service.
 const SERVICE: &str = "kubernetes.io/service-name";
 
+/// The label of a slice whose Service is headless, whatever its value.
+const HEADLESS: &str = "service.kubernetes.io/headless";
+
 /// One endpoint of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenEndpoint {
@@ -20,6 +23,8 @@ pub struct SeenEndpoint {
     pub target: EndpointTarget,
     /// Whether the Service sends requests there: it is ready and not about to end.
     pub is_ready: bool,
+    /// Whether the Service has no address of its own, and is a list of its pods.
+    pub is_headless: bool,
 }
 
 /// By what the pod of an endpoint is known.
@@ -45,7 +50,9 @@ pub async fn endpoints(client: &Client, namespace: &str, limit: Duration) -> Res
 /// Kubernetes sends requests there.
 fn seen(slice: EndpointSlice) -> Vec<SeenEndpoint> {
     let namespace = slice.metadata.namespace.unwrap_or_default();
-    let service = slice.metadata.labels.and_then(|mut labels| labels.remove(SERVICE)).filter(|name| !name.is_empty());
+    let mut labels = slice.metadata.labels.unwrap_or_default();
+    let is_headless = labels.contains_key(HEADLESS);
+    let service = labels.remove(SERVICE).filter(|name| !name.is_empty());
     let Some(name) = service.filter(|_| matches!(slice.address_type.as_str(), "IPv4" | "IPv6")) else {
         return vec![];
     };
@@ -54,7 +61,7 @@ fn seen(slice: EndpointSlice) -> Vec<SeenEndpoint> {
         let conditions = endpoint.conditions.unwrap_or_default();
         let is_ready = conditions.ready.unwrap_or(true) && !conditions.terminating.unwrap_or(false);
         let target = target(endpoint.target_ref, &endpoint.addresses, &namespace)?;
-        Some(SeenEndpoint { service: service.clone(), target, is_ready })
+        Some(SeenEndpoint { service: service.clone(), target, is_ready, is_headless })
     };
     slice.endpoints.unwrap_or_default().into_iter().filter_map(of_endpoint).collect()
 }

@@ -51,8 +51,8 @@ pub(crate) struct Looking {
     failure: Option<CannotTell>,
     pub(crate) failures: u64,
     pause: Duration,
-    /// Whether a Service sent requests to any of the pods when the load began.
-    at_first: Result<bool, CannotTell>,
+    /// The workloads that no request could have come to when the load began.
+    at_first: Result<Vec<String>, CannotTell>,
     /// How often that was asked.
     asked: usize,
 }
@@ -157,7 +157,7 @@ impl Looking {
             return;
         }
         self.asked += 1;
-        self.at_first = self.endpoints(ANSWER_LIMIT, scope).await.map(|found| found.lead_to(&self.timeline));
+        self.at_first = self.endpoints(ANSWER_LIMIT, scope).await.map(|found| found.apart(&self.timeline));
     }
 
     async fn endpoints(&self, limit: Duration, scope: &Scope) -> Result<Endpoints, CannotTell> {

@@ -1,9 +1,11 @@
 //! Whether a load can have come to the pods at all, and what protects them from a drain. Pure.
 //!
 //! Pods that are ready and behind no Service get no request, and stay healthy without having proved anything. So pods are
-//! only said to have stayed healthy under load if at least one of them was a ready endpoint of a Service when the load
-//! began, and one is after it. That a single workload has no endpoint is usual, for a consumer has no Service; and of pods
-//! that are ready and no endpoints the others carried the load. Both are told, and neither changes the outcome.
+//! only said to have stayed healthy under load if some were ready endpoints of a Service when the load began, and some are
+//! after it: of each workload that the configuration names as one that serves the target, and where it names none, of any,
+//! and then of a Service with an address, for one without is often only a list for monitoring. A workload that is not named
+//! and has no endpoint is usual, for a consumer has no Service; and of pods that are ready and no endpoints the others
+//! carried the load. Both are told, and neither changes the outcome.
 
 use super::findings::PODS_NAMED_MAX;
 use super::timeline::{Course, Timeline};
@@ -20,15 +22,22 @@ const NAMES_MAX: usize = 5;
 
 /// The ready endpoints of Services, and which Services those are.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Endpoints(BTreeMap<EndpointTarget, BTreeSet<String>>);
+pub(crate) struct Endpoints {
+    of: BTreeMap<EndpointTarget, BTreeSet<String>>,
+    /// The Services among them that have no address.
+    headless: BTreeSet<String>,
+}
 
 impl Endpoints {
     pub(crate) fn new(seen: Vec<SeenEndpoint>) -> Self {
-        let mut ready: BTreeMap<EndpointTarget, BTreeSet<String>> = BTreeMap::new();
-        for SeenEndpoint { service, target, .. } in seen.into_iter().filter(|endpoint| endpoint.is_ready) {
-            ready.entry(target).or_default().insert(service);
+        let mut ready = Self::default();
+        for SeenEndpoint { service, target, is_headless, .. } in seen.into_iter().filter(|one| one.is_ready) {
+            if is_headless {
+                ready.headless.insert(service.clone());
+            }
+            ready.of.entry(target).or_default().insert(service);
         }
-        Self(ready)
+        ready
     }
 
     /// The Services that send requests to a pod.
@@ -36,21 +45,32 @@ impl Endpoints {
         let uid = EndpointTarget::Uid(pod.uid.clone());
         let name = EndpointTarget::Name(pod.namespace.clone(), pod.name.clone());
         let addresses = pod.addresses.iter().copied().map(EndpointTarget::Address);
-        let services = [uid, name].into_iter().chain(addresses).filter_map(|target| self.0.get(&target));
+        let services = [uid, name].into_iter().chain(addresses).filter_map(|target| self.of.get(&target));
         services.flatten().map(String::as_str).collect()
     }
 
-    /// Whether a Service sends requests to any of the pods that should be ready.
-    pub(crate) fn lead_to(&self, timeline: &Timeline) -> bool {
-        timeline.alive().any(|pod| !self.of(pod).is_empty())
+    /// The workloads that should have got requests, and to whose pods none can have come.
+    pub(crate) fn apart(&self, timeline: &Timeline) -> Vec<String> {
+        let has_address = |service: &&str| !self.headless.contains(*service);
+        let named: Vec<&Course> = timeline.courses.iter().filter(|course| course.is_named()).collect();
+        let any = timeline.alive().flat_map(|pod| self.of(pod)).any(|service| has_address(&service));
+        let apart: Vec<&Course> = match named.as_slice() {
+            [] if any => vec![],
+            [] => timeline.courses.iter().collect(),
+            named => {
+                let is_apart = |course: &&&Course| timeline.pods_of(course).all(|pod| self.of(pod).is_empty());
+                named.iter().filter(is_apart).copied().collect()
+            }
+        };
+        apart.into_iter().map(|course| course.reference().to_owned()).collect()
     }
 }
 
 /// What was read around a load, each with why it could not be.
 #[derive(Clone, Debug)]
 pub(crate) struct Reach {
-    /// Whether a Service sent requests to any of the pods when the load began.
-    pub(crate) at_first: Result<bool, CannotTell>,
+    /// The workloads that no request can have come to when the load began.
+    pub(crate) at_first: Result<Vec<String>, CannotTell>,
     /// The endpoints after it.
     pub(crate) endpoints: Result<Endpoints, CannotTell>,
     /// The budgets after it.
@@ -61,22 +81,24 @@ impl Reach {
     /// That requests can have come to the pods.
     pub(crate) fn control(&self, timeline: &Timeline) -> Result<(), CannotTell> {
         let endpoints = self.endpoints.as_ref().map_err(|why| unread(why, "after the load"))?;
-        if !endpoints.lead_to(timeline) {
+        let apart = endpoints.apart(timeline);
+        if !apart.is_empty() {
             let text = format!(
                 "no pod of {} is a ready endpoint of a Service of its namespace, so through one the load cannot have come to \
                  them; let the selector of the Service that the domain leads to fit their labels, or name the workloads that \
-                 serve the target (`workloads` of the target)",
-                workloads(timeline)
+                 serve the target, and no others (`workloads` of the target)",
+                listed(apart.iter().map(String::as_str), NAMES_MAX)
             );
             return Err(CannotTell::new(Reason::ControlFailed, text));
         }
-        if *self.at_first.as_ref().map_err(|why| unread(why, "when it began"))? {
+        let apart = self.at_first.as_ref().map_err(|why| unread(why, "when it began"))?;
+        if apart.is_empty() {
             return Ok(());
         }
         let text = format!(
             "when the load began, no pod of {} was a ready endpoint of a Service, so part of it cannot have come to them; one \
              is now: run again",
-            workloads(timeline)
+            listed(apart.iter().map(String::as_str), NAMES_MAX)
         );
         Err(CannotTell::new(Reason::ControlFailed, text))
     }
@@ -174,10 +196,6 @@ fn unread(why: &CannotTell, when: &str) -> CannotTell {
     CannotTell::new(why.reason, text)
 }
 
-fn workloads(timeline: &Timeline) -> String {
-    listed(timeline.courses.iter().map(Course::reference), NAMES_MAX)
-}
-
 fn named(services: &BTreeSet<&str>) -> String {
     listed(services.iter().copied(), NAMES_MAX)
 }
@@ -242,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_service_that_led_nowhere_when_the_load_began_leaves_part_of_it_unproved() {
-        let late = Reach { at_first: Ok(false), ..behind(&["a"]) };
+        let late = Reach { at_first: Ok(vec!["shop/Deployment/orders".to_owned()]), ..behind(&["a"]) };
         cannot_tell(&late, &seen(pods(&["a"])), Reason::ControlFailed, "when the load began, no pod of");
     }
 
@@ -294,6 +312,29 @@ mod tests {
         assert!(lines(&reach, &timeline)[0].starts_with("no pod is a ready endpoint of a Service"));
         let both = "no pod of shop/Deployment/mailer, shop/Deployment/orders is";
         cannot_tell(&behind(&["x"]), &timeline, Reason::ControlFailed, both);
+    }
+
+    #[test]
+    fn every_workload_that_is_said_to_serve_the_target_must_be_led_to() {
+        let mut workloads = deployments(&["mailer", "orders"]);
+        workloads.iter_mut().for_each(|one| one.is_named = true);
+        let mut timeline = Timeline::new(&workloads);
+        let mailer = SeenPod { labels: [("app".to_owned(), "mailer".to_owned())].into(), ..pod("m") };
+        timeline.look(at(0), vec![mailer, pod("a")]);
+        assert_eq!(behind(&["a", "m"]).control(&timeline), Ok(()));
+        cannot_tell(&behind(&["a"]), &timeline, Reason::ControlFailed, "no pod of shop/Deployment/mailer is a ready");
+    }
+
+    #[test]
+    fn a_list_of_pods_is_no_way_for_requests_unless_they_are_said_to_serve_the_target() {
+        let list = SeenEndpoint { is_headless: true, ..endpoint(EndpointTarget::Uid("a".to_owned())) };
+        let timeline = seen(pods(&["a"]));
+        cannot_tell(&reach(vec![list.clone()]), &timeline, Reason::ControlFailed, "no pod of shop/Deployment/orders");
+        let mut workloads = deployments(&["orders"]);
+        workloads[0].is_named = true;
+        let mut named = Timeline::new(&workloads);
+        named.look(at(0), pods(&["a"]));
+        assert_eq!(reach(vec![list]).control(&named), Ok(()));
     }
 
     #[test]

@@ -98,12 +98,12 @@ pub(crate) fn waiting(mut pod: SeenPod, reason: &str) -> SeenPod {
 
 /// A ready endpoint of the Service `shop/orders`.
 pub(crate) fn endpoint(target: EndpointTarget) -> SeenEndpoint {
-    SeenEndpoint { service: "shop/orders".to_owned(), target, is_ready: true }
+    SeenEndpoint { service: "shop/orders".to_owned(), target, is_ready: true, is_headless: false }
 }
 
 /// Services with these endpoints, which led to the pods when the load began, and no budget.
 pub(crate) fn reach(endpoints: Vec<SeenEndpoint>) -> Reach {
-    Reach { at_first: Ok(true), endpoints: Ok(Endpoints::new(endpoints)), budgets: Ok(vec![]) }
+    Reach { at_first: Ok(vec![]), endpoints: Ok(Endpoints::new(endpoints)), budgets: Ok(vec![]) }
 }
 
 /// What some looks make of them, each with its second.

@@ -92,6 +92,11 @@ impl Course {
     pub(crate) fn reference(&self) -> &str {
         &self.workload.reference
     }
+
+    /// Whether the configuration says that it serves the target.
+    pub(crate) fn is_named(&self) -> bool {
+        self.workload.is_named
+    }
 }
 
 /// What happened so far.

@@ -15,6 +15,8 @@ pub(crate) struct Watched {
     kind: String,
     name: String,
     selector: Selector,
+    /// Whether the configuration says that it serves the target.
+    pub(crate) is_named: bool,
 }
 
 /// A workload whose pods cannot be watched: its name, and why.
@@ -30,7 +32,7 @@ pub(crate) fn watched(inventory: &Inventory, named: &[String]) -> (Vec<Watched>,
     let mut add = |name: &str, eks: Option<&EksWorkload>| {
         let why = match eks {
             Some(eks) => match &eks.selector {
-                Some(selector) => return found.push(Watched::new(eks, selector)),
+                Some(selector) => return found.push(Watched::new(eks, selector, !named.is_empty())),
                 None => "it has no `spec.selector`",
             },
             None => "nothing of it is known on the side of EKS",
@@ -68,13 +70,14 @@ pub(crate) fn version(pod: &SeenPod) -> Option<&str> {
 }
 
 impl Watched {
-    fn new(eks: &EksWorkload, selector: &Selector) -> Self {
+    fn new(eks: &EksWorkload, selector: &Selector, is_named: bool) -> Self {
         Self {
             reference: eks.reference(),
             namespace: eks.namespace.clone(),
             kind: eks.kind.clone(),
             name: eks.name.clone(),
             selector: selector.clone(),
+            is_named,
         }
     }
 
@@ -148,8 +151,11 @@ mod tests {
     #[test]
     fn a_pod_belongs_to_the_workload_that_made_it_and_whose_labels_it_has() {
         let inventory = inventory();
-        let orders =
-            Watched::new(inventory.workloads[4].eks.as_ref().unwrap(), &[("app", "orders")].into_iter().collect());
+        let orders = Watched::new(
+            inventory.workloads[4].eks.as_ref().unwrap(),
+            &[("app", "orders")].into_iter().collect(),
+            true,
+        );
         let pod = |app: &str, namespace: &str, maker: &str| SeenPod {
             namespace: namespace.to_owned(),
             labels: [("app".to_owned(), app.to_owned())].into(),
