@@ -9,6 +9,7 @@
 
 mod accounts;
 mod audit;
+mod build;
 mod deployed;
 mod health;
 mod inventory;

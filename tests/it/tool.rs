@@ -1,6 +1,7 @@
 //! The program under test, run as a user would.
 
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -37,7 +38,12 @@ impl World {
 
 /// The program, in a folder and with nothing of ours in its environment.
 pub(crate) fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_eks-preflight"));
+    command_of(env!("CARGO_BIN_EXE_eks-preflight").as_ref(), folder)
+}
+
+/// The same of another build of the program.
+pub(crate) fn command_of(program: &OsStr, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(folder);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("EKS_PREFLIGHT") || name.to_string_lossy().starts_with("GITHUB_") {
