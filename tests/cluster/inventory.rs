@@ -35,7 +35,7 @@ pub(crate) fn from_cluster(place: &Place) -> String {
     config(&format!("cluster: {{name: shop, kubeconfig: kubeconfig, namespaces: [{}]}}", place.namespace))
 }
 
-fn template(name: &str, pod: Value) -> Value {
+pub(crate) fn template(name: &str, pod: Value) -> Value {
     let mut spec = json!({"containers": [{"name": "app", "image": image_or_any(), "imagePullPolicy": "Never"}]});
     for (key, value) in pod.as_object().unwrap() {
         spec[key] = value.clone();
@@ -55,7 +55,7 @@ pub(crate) fn object(version: &str, kind: &str, name: &str, body: Value) -> Valu
     object
 }
 
-fn selecting(name: &str, pod: Value, more: Value) -> Value {
+pub(crate) fn selecting(name: &str, pod: Value, more: Value) -> Value {
     let mut spec = json!({"selector": {"matchLabels": {"app": name}}, "template": template(name, pod)});
     for (key, value) in more.as_object().unwrap() {
         spec[key] = value.clone();
@@ -341,6 +341,9 @@ fn the_generated_rights_are_enough_to_read_and_none_of_them_is_spare() {
         assert_eq!(ran.code, 0, "{ran:?}");
         let documents = ran.json()["items"].as_array().unwrap().clone();
         apply(&place, documents.clone()).await;
+        // The cluster mounts a ConfigMap into it by itself.
+        let container = json!({"name": "debug", "image": image_or_any(), "imagePullPolicy": "Never"});
+        place.create::<Pod>(json!({"metadata": {"name": "debug"}, "spec": {"containers": [container]}})).await;
         let world = place.world_as(name, &from_cluster(&place)).await;
         let ran = world.tool(&["run", "--to", "traffic-1", only]);
         let passed =

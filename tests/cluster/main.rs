@@ -21,6 +21,7 @@ mod measure;
 mod pods;
 mod results;
 mod rights;
+mod running;
 mod shop;
 #[allow(dead_code, reason = "the other tests of the program use the rest of it")]
 #[path = "../it/store.rs"]

@@ -10,8 +10,8 @@
 //! accounts apart, all of them count, unless `others` is declared.
 //!
 //! A workload counts where its configuration names the endpoint, or `uses` says so. Who may use it unseen or twice, because
-//! values of the configuration cannot be read, is no reason to pass; nor is a list of services without their autoscaling, or an
-//! autoscaler of a workload that is not in the files. Who is not seen to use it with everything readable is named in the
+//! values of the configuration cannot be read, is no reason to pass; nor is a list of services without their autoscaling, an
+//! autoscaler of a workload that is not in the files, or a workload that now has pods of another template than its own. Who is not seen to use it with everything readable is named in the
 //! evidence: what stands inside an image shows nowhere.
 //!
 //! A pool whose size nobody tells is taken to be of the usual size, which is a guess. It is enough for a fail. For a pass a
@@ -46,7 +46,8 @@ pub(crate) const META: Meta = Meta {
                    workload has configuration that cannot be read (Secrets, ConfigMaps and environment files that are \
                    not in the files, mounted ones too), and no `uses`; a mounted file or an argument that is no \
                    property names it, and no `uses`; nobody bounds the processes or the runs of a workload; an autoscaler scales a workload that is not in the files, or \
-                   is of a kind that this tool does not know; the scalable targets of ECS were not read; a pool has \
+                   is of a kind that this tool does not know; a workload has pods of another template than its own (a \
+                   rollout that goes on, is paused or waits, as with `OnDelete`), or a CronJob jobs beyond its own; the scalable targets of ECS were not read; a pool has \
                    no bound or stands in a secret; the account of an application of MySQL is not known, or stands in a \
                    secret while an account has limits of its own; a workload opens a virtual host of RabbitMQ that no \
                    endpoint has; nobody tells the size \

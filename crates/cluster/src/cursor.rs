@@ -154,6 +154,11 @@ impl<'a> Cursor<'a> {
         self.get(key).map(|field| Ok(Sited { value: read(&field)?, at: field.at() })).transpose()
     }
 
+    /// Whether both say the same, wherever they stand.
+    pub(crate) fn says_the_same_as(&self, other: &Self) -> bool {
+        self.node.says_the_same_as(other.node)
+    }
+
     /// The error that it is something else.
     pub(crate) fn unlike(&self, expected: &'static str) -> InventoryError {
         let found = match &self.node.tree {

@@ -30,8 +30,8 @@ pub struct Inventory {
     /// Whether the list of scalable targets of ECS was read, if only to find it empty. Without it a service that is
     /// autoscaled looks fixed at `desiredCount`.
     pub has_scalable_targets: bool,
-    /// Who scales a workload that is not here, and what could not be read and may make pods or tasks. Somebody's demand is
-    /// missing then. All of them are among the notes.
+    /// Who scales a workload that is not here, what could not be read and may make pods or tasks, and what has pods now that
+    /// are not what it describes. Somebody's demand is missing then. All of them are among the notes.
     pub strays: Vec<Stray>,
     /// The names of the workloads that are meant to have no side of EKS.
     pub stays_in_ecs: BTreeSet<String>,
@@ -45,7 +45,7 @@ pub struct Inventory {
     pub rights: Vec<Right>,
 }
 
-/// An object that makes or scales pods or tasks of which nothing more is known.
+/// An object that makes, scales or has pods or tasks of which nothing more is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stray {
     /// `namespace/Kind/name`, if it is an object of EKS that has a name.

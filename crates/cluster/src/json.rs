@@ -8,6 +8,18 @@ use std::fmt;
 /// What `kubectl apply` keeps of the object: all of it once more.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
+/// What of a status is read: whether it is over, and which of its pods run what it describes.
+const OF_STATUS: &[&str] = &[
+    "phase",
+    "conditions",
+    "observedGeneration",
+    "replicas",
+    "updatedReplicas",
+    "currentNumberScheduled",
+    "updatedNumberScheduled",
+    "active",
+];
+
 /// One object of the API, or an item of a list.
 pub(crate) struct Item(pub(crate) Node);
 
@@ -40,8 +52,7 @@ impl Of {
             (Self::Managers, "manager" | "subresource") => Some(Self::Rest),
             (Self::Managers, _) | (Self::Annotations, LAST_APPLIED) => None,
             (Self::Metadata, "annotations") => Some(Self::Annotations),
-            (Self::Status, "phase" | "conditions") => Some(Self::Rest),
-            (Self::Status, _) => None,
+            (Self::Status, name) => OF_STATUS.contains(&name).then_some(Self::Rest),
             _ => Some(Self::Rest),
         }
     }
@@ -139,7 +150,7 @@ mod tests {
         let node = item(&format!(
             r#"{{"metadata": {{"managedFields": [{{"manager": "m", "subresource": "scale", "fieldsV1": {{}}}}, {{"manager": "n"}}], "annotations": {{"{LAST_APPLIED}": "{{}}", "a": "b"}}}},
                  "data": {{"managedFields": "kept", "status": "kept"}},
-                 "status": {{"phase": "Running", "containerStatuses": [], "conditions": []}}}}"#
+                 "status": {{"phase": "Running", "containerStatuses": [], "conditions": [], "updatedReplicas": 1}}}}"#
         ));
         let object = Cursor::of_object("x", &node);
         let fields = |path: &[&str]| {
@@ -152,7 +163,7 @@ mod tests {
         assert_eq!(managers[0].needed("manager").unwrap(), "m");
         assert_eq!(fields(&["metadata", "annotations"]), ["a"]);
         assert_eq!(fields(&["data"]), ["managedFields", "status"]);
-        assert_eq!(fields(&["status"]), ["phase", "conditions"]);
+        assert_eq!(fields(&["status"]), ["phase", "conditions", "updatedReplicas"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::cursor::Cursor;
 use crate::files::Reader;
 use crate::json::Item;
 use crate::kind::{Kind, kinds};
-use crate::kubernetes::{Objects, WORKLOADS, controller, is_kept};
+use crate::kubernetes::{Objects, controller, is_kept, makes};
 use crate::load::with_ecs;
 use crate::node::{DOCUMENTS_MAX, Node};
 use crate::pairs::Pair;
@@ -317,14 +317,15 @@ fn unasked(error: &kube::core::request::Error, attempted: &str) -> CannotTell {
     CannotTell::new(Reason::Unsupported, format!("{attempted}: {error}"))
 }
 
-/// Whether it is counted with a workload of one of these kinds. What others make is weighed when all are here.
+/// Whether it is counted with a workload of one of these kinds. What others make is weighed when all are here, and so are the
+/// jobs of a CronJob, for anybody may start more of them.
 fn is_made_by(item: &Node, kind: &Kind, read: &[Kind]) -> bool {
-    if !matches!(kind.kind, "Pod" | "ReplicaSet" | "Job") {
+    if !matches!(kind.kind, "Pod" | "ReplicaSet") {
         return false;
     }
     let Ok(Some(owner)) = controller(&Cursor::new("", item)) else { return false };
-    WORKLOADS.contains(&owner.kind.as_str())
-        && is_kept(&owner.kind, &owner.group)
+    is_kept(&owner.kind, &owner.group)
+        && makes(&owner.kind, kind.kind) == Some(true)
         && read.iter().any(|kind| kind.kind == owner.kind && kind.group == owner.group)
 }
 

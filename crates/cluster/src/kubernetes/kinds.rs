@@ -56,6 +56,32 @@ pub(crate) const MAKERS: &[(&str, &str, &str)] = &[
     ("AdvancedCronJob", "apps.kruise.io", "advancedcronjobs"),
 ];
 
+/// What the kinds make whose controllers are known, each called as among all. One of them may be named as the controller of
+/// something else by whoever made that, and then it is no part of the one's own description.
+const MADE: &[(&str, &str)] = &[
+    ("Deployment", "ReplicaSet"),
+    ("Rollout", "ReplicaSet"),
+    ("ReplicaSet", "Pod"),
+    ("StatefulSet", "Pod"),
+    ("DaemonSet", "Pod"),
+    ("Job", "Pod"),
+    ("CronJob", "Job"),
+    ("ReplicationController", "Pod"),
+    ("DeploymentConfig", "ReplicationController"),
+    ("ScaledJob", "Job"),
+    ("CloneSet", "Pod"),
+    ("StatefulSet.apps.kruise.io", "Pod"),
+    ("DaemonSet.apps.kruise.io", "Pod"),
+    ("BroadcastJob", "Pod"),
+];
+
+/// Whether a kind makes objects of another one; none where its controller is not known.
+pub(crate) fn makes(kind: &str, made: &str) -> Option<bool> {
+    let mut of_it = MADE.iter().filter(|(maker, _)| *maker == kind).peekable();
+    of_it.peek()?;
+    Some(of_it.any(|(_, one)| *one == made))
+}
+
 /// Where kinds that this tool does not know may have the template of their pods.
 pub(crate) const TEMPLATES: &[&[&str]] = &[&["spec", "template"], &["spec", "jobTargetRef", "template"]];
 
@@ -95,6 +121,19 @@ mod tests {
         let kept = KINDS.iter().flat_map(|(kind, groups)| groups.iter().map(move |group| (*kind, *group)));
         let all: Vec<_> = kept.chain(MAKERS.iter().map(|(kind, group, _)| (*kind, *group))).collect();
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+    }
+
+    #[test]
+    fn whatever_is_kept_and_makes_pods_is_known_by_what_it_makes() {
+        for kind in WORKLOADS.iter().filter(|kind| **kind != "Pod") {
+            assert_eq!(makes(kind, "Service"), Some(false), "{kind}");
+        }
+        for (kind, _) in MADE {
+            let is_in_table = |(known, group, _): &(&str, &str, &str)| called(known, group) == *kind;
+            assert!(WORKLOADS.contains(kind) || MAKERS.iter().any(is_in_table), "{kind}");
+        }
+        assert_eq!((makes("CronJob", "Job"), makes("Deployment", "Job")), (Some(true), Some(false)));
+        assert_eq!(makes("CronJob.batch.volcano.sh", "Job"), None);
     }
 
     #[test]

@@ -5,12 +5,13 @@ mod kinds;
 mod objects;
 mod owner;
 mod pod;
+mod running;
 mod selector;
 mod volume;
 mod workload;
 
 #[cfg(test)]
 pub(crate) use kinds::KINDS;
-pub(crate) use kinds::{MAKERS, WORKLOADS, is_kept};
+pub(crate) use kinds::{MAKERS, is_kept, makes};
 pub(crate) use objects::Objects;
 pub(crate) use owner::controller;

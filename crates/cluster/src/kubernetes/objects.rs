@@ -1,7 +1,7 @@
 //! Collects the objects of all files, or of the API, and makes workloads of them once all are there.
 
-use super::kinds::{TEMPLATES, WORKLOADS, called, group_of, is_known, is_maker};
-use super::{owner, pod, workload};
+use super::kinds::{TEMPLATES, WORKLOADS, called, group_of, is_known, is_maker, makes};
+use super::{owner, pod, running, workload};
 use crate::cursor::Cursor;
 use crate::node::{Node, Tree};
 use crate::{EksWorkload, ExternalName, InventoryError, ServiceAccount, Stray};
@@ -53,7 +53,7 @@ enum Maker {
     /// Nobody.
     Nobody,
     /// An object that is here.
-    Known,
+    Known(Key),
     /// One that is not here.
     Missing(Key),
 }
@@ -221,18 +221,25 @@ impl Objects {
         let mut notes = vec![];
         let mut workloads = vec![];
         let mut orphans: BTreeMap<Key, Vec<(&Key, Cursor<'_>)>> = BTreeMap::new();
+        let mut strays = std::mem::take(&mut self.strays);
+        let mut jobs: BTreeMap<Key, Vec<Cursor<'_>>> = BTreeMap::new();
         for (key, cursor) in self.of(WORKLOADS) {
-            let maker = self.maker(key, &cursor)?;
-            if matches!(maker, Maker::Known) {
-                continue;
+            let (maker, over) = (self.maker(key, &cursor)?, workload::is_over(&cursor)?);
+            match (maker, over) {
+                (Maker::Known(maker), None) if maker.kind == "CronJob" => jobs.entry(maker).or_default().push(cursor),
+                (Maker::Known(_), _) => {}
+                (_, Some(why)) => notes.push(left_out(&cursor, &key.reference(), why)),
+                (Maker::Missing(maker), None) => orphans.entry(maker).or_default().push((key, cursor)),
+                (Maker::Nobody, None) => {
+                    workloads.extend(workload::read(self, key, &cursor, &mut notes)?);
+                    strays.extend(running::of_another_template(key, &cursor)?);
+                }
             }
-            if let Some(why) = workload::is_over(&cursor)? {
-                notes.push(left_out(&cursor, &key.reference(), why));
-                continue;
-            }
-            match maker {
-                Maker::Missing(maker) => orphans.entry(maker).or_default().push((key, cursor)),
-                _ => workloads.extend(workload::read(self, key, &cursor, &mut notes)?),
+        }
+        for workload in workloads.iter().filter(|one| one.kind == "CronJob") {
+            let key = Key::new(&workload.namespace, &workload.kind, &workload.name);
+            if let (Some(cursor), Some(jobs)) = (self.get(&key), jobs.get(&key)) {
+                strays.extend(running::beyond_its_runs(&key, (workload, &cursor), jobs)?);
             }
         }
         for (maker, made) in &orphans {
@@ -242,18 +249,21 @@ impl Objects {
         for (key, cursor) in self.unknown.iter().filter_map(|key| Some((key, self.get(key)?))) {
             let mut own = vec![];
             let read = self.maker(key, &cursor).and_then(|maker| match maker {
-                Maker::Known => Ok(None),
+                Maker::Known(_) => Ok(None),
                 _ => workload::read(self, key, &cursor, &mut own),
             });
             match read {
                 Ok(found) => {
+                    // What is odd about its status is no reason not to read it.
+                    let is_read = found.is_some();
+                    strays.extend(running::of_another_template(key, &cursor).unwrap_or_default().filter(|_| is_read));
                     workloads.extend(found);
                     notes.append(&mut own);
                 }
                 Err(_) => unread.push(unreadable(&cursor, &key.kind, Some(key))),
             }
         }
-        let mut strays = [std::mem::take(&mut self.strays), unread].concat();
+        strays.append(&mut unread);
         let governed = workload::govern(self, &mut workloads, &mut strays)?;
         workload::autoscale(self, &mut workloads, &governed, &mut strays)?;
         self.notes.append(&mut notes);
@@ -261,23 +271,35 @@ impl Objects {
         Ok(workloads)
     }
 
-    /// Pods of a ReplicaSet and ReplicaSets of a Deployment are those of the Deployment.
+    /// Pods of a ReplicaSet and ReplicaSets of a Deployment are those of the Deployment. What says that it belongs to a
+    /// kind that never makes such objects is nobody's but its own, and so is a job that runs something else than the
+    /// template of a kind that this tool does not know.
     fn maker(&self, key: &Key, cursor: &Cursor<'_>) -> Result<Maker, InventoryError> {
         if !matches!(key.kind.as_str(), "Pod" | "ReplicaSet" | "Job") && !self.unknown.contains(key) {
             return Ok(Maker::Nobody);
         }
         let Some(owner) = owner::controller(cursor)? else { return Ok(Maker::Nobody) };
         let owner = Key::new(&key.namespace, &called(&owner.kind, &owner.group), &owner.name);
+        let made = makes(&owner.kind, &key.kind);
+        if made == Some(false) {
+            return Ok(Maker::Nobody);
+        }
         let has_template = WORKLOADS.contains(&owner.kind.as_str()) || self.unknown.contains(&owner);
-        Ok(if has_template && self.get(&owner).is_some() { Maker::Known } else { Maker::Missing(owner) })
+        let Some(found) = self.get(&owner).filter(|_| has_template) else { return Ok(Maker::Missing(owner)) };
+        let is_own = made.is_none() && key.kind == "Job" && !running::is_of_template(&owner, &found, cursor)?;
+        Ok(if is_own { Maker::Nobody } else { Maker::Known(owner) })
     }
 
     /// Namespace and name of every ConfigMap that the pods of a workload use. What is odd about a workload
-    /// is said when it is read.
+    /// is said when it is read, and what it made is not read.
     pub(crate) fn config_maps(&self) -> BTreeSet<(String, String)> {
         let mut found = BTreeSet::new();
         for (key, object) in &self.objects {
-            let names = pod::config_maps(key, &object.cursor()).unwrap_or_default();
+            let cursor = object.cursor();
+            if matches!(self.maker(key, &cursor), Ok(Maker::Known(_))) {
+                continue;
+            }
+            let names = pod::config_maps(key, &cursor).unwrap_or_default();
             found.extend(names.into_iter().map(|name| (key.namespace.clone(), name)));
         }
         found

@@ -32,18 +32,26 @@ pub(crate) fn read(objects: &Objects, key: &Key, volume: &Cursor<'_>) -> Result<
     Ok(Volume { name: volume.needed("name")?, tokens, files, at: volume.at() })
 }
 
+/// The ConfigMap with the certificate of the API server. The cluster publishes it into every namespace and mounts it into every
+/// pod, and it is nobody's configuration.
+const ROOT_CA: &str = "kube-root-ca.crt";
+
 /// The names of the ConfigMaps whose files are in it.
 pub(crate) fn config_maps(volume: &Cursor<'_>) -> Result<Vec<String>, InventoryError> {
     let projected = volume.get("projected").map(|projected| projected.items("sources")).transpose()?;
     let sources = [vec![*volume], projected.unwrap_or_default()].concat();
     let maps = sources.iter().filter_map(|source| source.get("configMap"));
-    Ok(maps.map(|map| map.text_of("name")).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    let names = maps.map(|map| map.text_of("name")).collect::<Result<Vec<_>, _>>()?;
+    Ok(names.into_iter().flatten().filter(|name| name != ROOT_CA).collect())
 }
 
 /// The files of a ConfigMap or a Secret, be it the volume itself or a source of a projected one.
 fn of_source(objects: &Objects, key: &Key, source: &Cursor<'_>) -> Result<Vec<EnvVar>, InventoryError> {
     if let Some(map) = source.get("configMap") {
         let name = map.text_of("name")?.unwrap_or_default();
+        if name == ROOT_CA {
+            return Ok(vec![]);
+        }
         let mut all = all_of_config_map(objects, key, &name, "", &map)?;
         all.extend(binary_of_config_map(objects, key, &name)?);
         return chosen(&map, all, |key| Value::Unresolved(format!("key {key} of ConfigMap {name}")));

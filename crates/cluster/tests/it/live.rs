@@ -299,6 +299,29 @@ async fn pods_that_a_pod_has_made_count_beside_it() {
 }
 
 #[tokio::test]
+async fn a_bare_pod_takes_no_right_to_what_the_cluster_mounts_into_every_pod() {
+    // As `kubectl run debug` leaves it, stored by Kubernetes 1.36.
+    let access = json!({"name": "kube-api-access-9xk7p", "projected": {"defaultMode": 420, "sources": [
+        {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [{"path": "namespace",
+            "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}}]}});
+    let mount = json!({"name": "kube-api-access-9xk7p", "readOnly": true,
+        "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"});
+    let container = json!({"name": "debug", "image": "localhost/pause:1", "volumeMounts": [mount], "resources": {}});
+    let spec = json!({"containers": [container], "volumes": [access], "serviceAccount": "default",
+        "serviceAccountName": "default", "restartPolicy": "Always", "nodeName": "ip-10-0-0-1"});
+    let mut debug = object("Pod", "debug", spec);
+    debug["metadata"]["labels"] = json!({"run": "debug"});
+    debug["status"] = json!({"phase": "Running", "qosClass": "BestEffort"});
+    let api = Api::that_denies(&[debug], vec![AccessRule::new("get", "", "configmaps")]).await;
+    let inventory = api.read(&["shop"], &[]).await.unwrap();
+    let volume = &workload(&inventory, "debug").pod.volumes[0];
+    assert_eq!((volume.tokens.len(), volume.files.len()), (1, 0));
+    assert!(!api.asked().iter().any(|asked| asked.contains("configmaps")), "{:?}", api.asked());
+}
+
+#[tokio::test]
 async fn pods_count_once_whoever_made_them() {
     let pod = |name: &str| object("Pod", name, template()["spec"].clone());
     let set =

@@ -10,6 +10,7 @@ mod pairing;
 mod reach;
 mod real;
 mod robust;
+mod running;
 mod scaling;
 mod selectors;
 mod volumes;

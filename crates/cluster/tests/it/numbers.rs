@@ -143,9 +143,15 @@ fn kinds_that_are_not_known_have_pods_too() {
     let jobs = object("keda.sh/v1alpha1", "ScaledJob", "name: orders", &format!("jobTargetRef: {{{POD}}}"));
     assert_eq!(unknown(&jobs), ("ScaledJob".to_owned(), Some(100)));
     // What such an object made is not counted beside it.
-    let owner = "name: orders-1, ownerReferences: [{apiVersion: apps.kruise.io/v1alpha1, kind: CloneSet, name: orders, controller: true}]";
-    let made = object("apps/v1", "ReplicaSet", owner, &format!("replicas: 3, {POD}"));
-    assert_eq!(unknown(&format!("{set}{made}")).1, Some(3));
+    let owner = |version: &str, kind: &str| {
+        let owner = format!("{{apiVersion: {version}, kind: {kind}, name: orders, controller: true}}");
+        format!("name: orders-1, ownerReferences: [{owner}]")
+    };
+    let pod = object("v1", "Pod", &owner("apps.kruise.io/v1alpha1", "CloneSet"), "containers: [{name: c, image: i}]");
+    assert_eq!(unknown(&format!("{set}{pod}")).1, Some(3));
+    let thing = object("example.com/v1", "Thing", "name: orders", &format!("replicas: 3, {POD}"));
+    let made = object("apps/v1", "ReplicaSet", &owner("example.com/v1", "Thing"), &format!("replicas: 3, {POD}"));
+    assert_eq!(unknown(&format!("{thing}{made}")).1, Some(3));
 }
 
 #[test]
@@ -222,7 +228,8 @@ fn what_is_owned_and_not_controlled_counts_by_itself() {
     ] {
         assert_eq!(owned(owner), apart, "{owner}");
     }
-    assert_eq!(owned("{apiVersion: apps/v1, kind: Deployment, name: orders, controller: true}"), apart[1..]);
+    // Whoever made it: a Deployment makes no pods, but ReplicaSets.
+    assert_eq!(owned("{apiVersion: apps/v1, kind: Deployment, name: orders, controller: true}"), apart);
     let no_workload = object("v1", "ConfigMap", "name: m", "");
     let of_it = object(
         "v1",

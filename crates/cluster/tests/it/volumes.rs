@@ -53,3 +53,14 @@ fn projected_volumes_have_the_files_of_all_their_sources_and_the_store_of_secret
     assert_eq!((csi("secrets-store.csi.k8s.io"), csi("efs.csi.aws.com")), (vec!["*".to_owned()], vec![]));
     assert_eq!((names("emptyDir: {}"), names("persistentVolumeClaim: {claimName: data}")), (vec![], vec![]));
 }
+
+#[test]
+fn the_certificate_of_the_cluster_is_nobodys_configuration() {
+    let of_every_pod = "projected: {defaultMode: 420, sources: [{serviceAccountToken: {expirationSeconds: 3607, path: token}}, \
+                        {configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}}, {downwardAPI: {items: \
+                        [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}}]}";
+    for volume in [of_every_pod, "configMap: {name: kube-root-ca.crt}"] {
+        assert_eq!(names(volume), Vec::<String>::new(), "{volume}");
+    }
+    assert_eq!(names("configMap: {name: root-ca.crt}"), ["*"]);
+}
