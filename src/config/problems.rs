@@ -6,7 +6,7 @@ use super::{Config, Waiver};
 use crate::areas;
 use crate::pattern;
 use preflight_cluster::Pair;
-use preflight_core::{PHASES, Phase, Phases, Timestamp};
+use preflight_core::{PHASES, Phase, Phases, Timestamp, written};
 use std::collections::BTreeSet;
 use url::Url;
 
@@ -148,7 +148,7 @@ fn is_url(text: &str) -> bool {
 
 /// A value for people; a URL may hold a password.
 fn without_account(text: &str) -> String {
-    if text.contains('@') { "one with an account".to_owned() } else { format!("`{text}`") }
+    if text.contains('@') { "one with an account".to_owned() } else { format!("`{}`", written::masked(text)) }
 }
 
 /// Whatever is called `endpoint` names one.

@@ -194,7 +194,8 @@ fn gaps(shape: &Shape, variables: &mut HashMap<String, String>, folder: &Path, w
         }
     }
     for (at, path, file) in &shape.files {
-        let is_open = file.contains("${") && gaps.unset.iter().chain(&gaps.mistakes).any(|gap| gap.path == *path);
+        let mut gone = gaps.unset.iter().chain(&gaps.mistakes).chain(&shape.mistakes);
+        let is_open = file.contains("${") && gone.any(|gap| gap.path == *path);
         if is_open {
             continue;
         }

@@ -3,6 +3,7 @@
 use super::CONFIG_SCHEMA;
 use super::nearest;
 use super::place::{Content, Node};
+use preflight_core::written;
 use serde_json::Value;
 
 /// The longest text that a mistake shows.
@@ -208,12 +209,13 @@ pub(super) fn got(node: &Node, is_secret: bool) -> String {
     }
 }
 
-/// A text as it is written.
+/// A text as it is written, secrets in it hidden.
 pub(super) fn shown(node: &Node) -> String {
     format!("`{}`", shortened(node.text().unwrap_or_default()))
 }
 
 pub(super) fn shortened(text: &str) -> String {
+    let text = written::masked(text);
     let mut shown: String = text.chars().take(SHOWN_MAX).collect();
     if shown.len() < text.len() {
         shown.push('…');

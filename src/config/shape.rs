@@ -44,6 +44,15 @@ pub(super) fn compare(schema: &Schema, document: &Node, variables: &HashMap<Stri
     walk.found
 }
 
+/// What is no variable, with its name alone: behind that may stand a default, a password perhaps. In a secret it may be
+/// the secret itself.
+fn begun(text: &str, is_secret: bool) -> String {
+    let inside = text.trim_start_matches("${");
+    let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
+    let name = if is_secret { "" } else { &inside[..end] };
+    format!("${{{}…}}", shortened(name))
+}
+
 /// A comparison on its way.
 struct Walk<'s> {
     schema: &'s Schema,
@@ -100,8 +109,14 @@ impl<'s> Walk<'s> {
                 Some(inner) => self.value(inside(rule, inner), &field.value, &below(path, &field.key)),
                 None => {
                     let known = keys(&objects);
-                    let hint = hint(&field.key, known.iter().copied());
-                    let text = format!("unknown key `{}`, expected one of {}{hint}", field.key, listed(&known));
+                    // `{hunter2}` is a key, too.
+                    let text = match rule.is_secret {
+                        true => format!("unknown key, expected one of {}", listed(&known)),
+                        false => {
+                            let hint = hint(&field.key, known.iter().copied());
+                            format!("unknown key `{}`, expected one of {}{hint}", field.key, listed(&known))
+                        }
+                    };
                     self.mistake(field.at, "", text);
                 }
             }
@@ -132,7 +147,7 @@ impl<'s> Walk<'s> {
                     let text = format!(
                         "`{}` names no variable: expected letters, digits and `_` between the braces; write `$${{` for \
                          the two characters `${{`",
-                        shortened(found)
+                        begun(found, rule.is_secret)
                     );
                     self.mistake(node.at, path, text);
                 }
@@ -155,7 +170,8 @@ impl<'s> Walk<'s> {
             let fits = |value: &Value| rules.iter().any(|one| admits(one, value, rule.is_secret));
             if !fits(&Value::String(meant)) && (number.is_null() || !fits(&number)) {
                 let expected = self.schema.expected(rule);
-                self.mistake(node.at, path, format!("expected {expected}, got the value of {}", shown(node)));
+                let got = if rule.is_secret { "what stands here".to_owned() } else { shown(node) };
+                self.mistake(node.at, path, format!("expected {expected}, got the value of {got}"));
             }
         }
     }

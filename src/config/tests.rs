@@ -419,9 +419,31 @@ fn a_variable_that_is_not_closed_or_no_name_is_a_mistake() {
     );
     assert!(password("\"hunter2-${NOPE\"").contains("`${` without `}`"));
     assert!(!password("${hunter2").contains("hunter2"));
-    assert!(password("${NOPE:-x}").contains("`${NOPE:-x}` names no variable"));
+    assert!(password("${NOPE:-x}").contains("`${…}` names no variable"));
+    let named = mistakes("environment: '${NOPE:-hunter2}'\n");
+    assert!(named.contains("`${NOPE…}` names no variable"), "{named}");
+    for text in
+        ["${DB:-hunter2}", "${hunter2!}", "x-${DB:-hunter2}-${B}", "{file: '${A:-hunter2}'}", "[hunter2]", "{hunter2}"]
+    {
+        let found = password(text);
+        assert!(!found.contains("hunter2") && found != "no mistake", "{text}: {found}");
+    }
     assert_eq!(password("$${NOPE"), "no mistake");
     assert_eq!(mistakes(&format!("{DB}# in a comment: ${{NOPE\n")), "no mistake");
+}
+
+#[test]
+fn what_is_refused_is_quoted_without_the_secrets_in_it() {
+    for text in [
+        "endpoints: ['redis://:hunter2@cache']",
+        "endpoints: [{name: a, engine: redis, address: 'cache:6379?password=hunter2'}]",
+        "endpoints: [{name: a, engine: rabbitmq, address: 'a:1', management: 'ftp://a/?token=hunter2'}]",
+        "load: {targets: [{name: a, headers: {authorization: '${A:-hunter2}', 'x-a': [hunter2]}}]}",
+        "load: {targets: [{name: a, requests: [{path: '/?token=${A:-hunter2}'}]}]}",
+    ] {
+        let found = mistakes(&format!("environment: lab\n{text}\n"));
+        assert!(!found.contains("hunter2") && found != "no mistake", "{text}: {found}");
+    }
 }
 
 #[test]

@@ -83,8 +83,9 @@ fn exposure(secrets: &[String]) -> String {
     let more = if more == 0 { String::new() } else { format!("\n  and {more} more") };
     let named: Vec<&str> = secrets.iter().take(NAMED_MAX).map(String::as_str).collect();
     format!(
-        "these look like secrets, and would be readable in the ConfigMap:\n  {}{more}\nWrite `***` in the place of each \
-         value, which no check reads, or have the workload take it from a Secret (in ECS, `secrets`). With \
+        "these look like secrets, and would be readable in the ConfigMap:\n  {}{more}\nWrite `***` in the place of each; in a \
+         URL mask the password alone (`redis://:***@cache:6379`), else the tool cannot know what it connects to: a value that \
+         is masked as a whole counts as unknown. Or have the workload take it from a Secret (in ECS, `secrets`). With \
          `cluster.namespaces` the Job reads the EKS side from the cluster instead; outside of it `run` takes the files as \
          they are",
         named.join("\n  ")

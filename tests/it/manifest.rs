@@ -75,7 +75,7 @@ fn a_job_is_refused_where_a_file_has_a_secret_written_down_and_each_is_named() {
         "eks/a.yaml:12: the password in a URL in `DB_URL` of Deployment shop/orders",
         "eks/s.yaml:1: `PW` of Secret shop/db",
         "ecs/t.json:1: `API_KEY` of task definition orders",
-        "Write `***` in the place of each value",
+        "in a URL mask the password alone",
     ] {
         assert!(ran.err.contains(named), "{named}: {ran:?}");
     }

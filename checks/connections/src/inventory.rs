@@ -7,9 +7,10 @@ use crate::services::Services;
 use crate::unseen::Unread;
 use crate::variables::{Variable, expand};
 use preflight_cluster::{
-    self as cluster, Autoscaler, DESCRIBE_SCALABLE_TARGETS, EcsTask, EksWorkload, EnvVar, Inventory, Sited, Surge,
-    Value, Volume,
+    self as cluster, Autoscaler, DESCRIBE_SCALABLE_TARGETS, EcsTask, EksWorkload, EnvVar, Inventory, MASKED, Sited,
+    Surge, Value, Volume,
 };
+use preflight_core::written;
 
 /// Every workload on each side.
 pub(crate) fn deployed(inventory: &Inventory) -> Vec<Deployed> {
@@ -162,7 +163,7 @@ fn container(container: &cluster::Container, volumes: &[Volume], services: Servi
         .collect();
     let mounted = volumes.iter().filter(|volume| container.mounts.iter().any(|(_, name)| *name == volume.name));
     let files: Vec<&EnvVar> = mounted.flat_map(|volume| &volume.files).collect();
-    let unread = container.env.iter().filter_map(|one| unread(one, false));
+    let unread = container.env.iter().filter_map(|one| unread(one, false)).chain(masked(&container.arguments));
     Container {
         part: Part::Main,
         variables: expand(&variables, &arguments).into_iter().map(|one| services.resolved(one)).collect(),
@@ -177,12 +178,28 @@ fn container(container: &cluster::Container, volumes: &[Volume], services: Servi
 }
 
 fn unread(one: &EnvVar, is_file: bool) -> Option<Unread> {
-    match &one.value {
-        Value::Secret(why) | Value::Unresolved(why) => {
-            Some(Unread { name: one.name.clone(), is_file, why: why.clone(), at: one.at.clone() })
-        }
-        Value::Plain(_) | Value::OfPod(_) => None,
-    }
+    let why = match &one.value {
+        Value::Secret(why) | Value::Unresolved(why) => why.clone(),
+        // What stands beside a mask is read all the same.
+        Value::Plain(text) if written::hides(text) => format!("a part of it: {MASKED}"),
+        Value::Plain(_) | Value::OfPod(_) => return None,
+    };
+    Some(Unread { name: one.name.clone(), is_file, why, at: one.at.clone() })
+}
+
+/// The arguments that are masked, whole or in part, where that may hide an address. One may be the value of the one before.
+fn masked(arguments: &[Sited<String>]) -> impl Iterator<Item = Unread> {
+    let before = std::iter::once("").chain(arguments.iter().map(|one| one.value.as_str()));
+    let of_password = |flag: &str| matches!(flag, "-a" | "-p" | "-w" | "--pass") || written::names_secret(flag);
+    arguments.iter().zip(before).filter_map(move |(one, before)| {
+        let flag = if before.starts_with('-') { before } else { "" };
+        let is_hidden = written::hides(&one.value) && !(written::is_mask(&one.value) && of_password(flag));
+        is_hidden.then(|| {
+            let option = one.value.split(['=', ' ']).next().filter(|option| option.starts_with('-')).unwrap_or(flag);
+            let name = if option.is_empty() { "an argument" } else { option }.to_owned();
+            Unread { name, is_file: false, why: MASKED.to_owned(), at: one.at.clone() }
+        })
+    })
 }
 
 #[cfg(test)]
@@ -363,6 +380,64 @@ mod tests {
         // What a pod is told about itself is no address.
         let of_pod = with("NODE", Value::OfPod("field spec.nodeName of the running pod".into()));
         assert_eq!(unclear(eks(deployment(1), None, vec![of_pod]), &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_masked_may_be_an_address_and_a_masked_password_is_none() {
+        let unread = |container: cluster::Container| {
+            let found = only(eks(deployment(1), None, vec![container]), None).containers.remove(0);
+            found.unread.into_iter().map(|one| one.name).collect::<Vec<_>>()
+        };
+        let told = |arguments: &[&str]| {
+            let arguments = arguments.iter().map(|one| sited((*one).to_owned())).collect();
+            unread(cluster::Container { arguments, ..cluster::Container::default() })
+        };
+        assert_eq!(unread(plain("OPTIONS", "-Dredis.url=*** -Dpool=5")), ["OPTIONS"]);
+        assert_eq!(unread(plain("URL", "redis://:***@cache:6379")), [""; 0]);
+        assert_eq!(told(&["--redis-url=***"]), ["--redis-url"]);
+        assert_eq!(told(&["--redis-url", "***"]), ["--redis-url"]);
+        assert_eq!(told(&["serve", "***"]), ["an argument"]);
+        assert_eq!(told(&["--password=***", "--db-password", "***", "--url=redis://:***@cache:6379"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_server_whose_url_is_masked_is_unclear_on_both_sides_and_counted_where_its_password_alone_is() {
+        let endpoint: Endpoint = serde_json::from_value(
+            serde_json::json!({ "name": "cache", "engine": "redis", "address": "cache.internal:6379" }),
+        )
+        .unwrap();
+        let of = |value: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let pods = format!(
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: orders, namespace: shop}}\nspec:\n  replicas: 20\n  \
+                 selector: {{matchLabels: {{app: a}}}}\n  template:\n    metadata: {{labels: {{app: a}}}}\n    spec:\n      \
+                 containers: [{{name: app, image: i, env: [{{name: REDIS_URL, value: '{value}'}}]}}]\n"
+            );
+            let task = serde_json::json!({ "taskDefinition": { "family": "payments", "revision": 1, "containerDefinitions":
+                [{ "name": "app", "image": "i", "environment": [{ "name": "REDIS_URL", "value": value }] }] } });
+            let (eks, ecs) = (folder.path().join("a.yaml"), folder.path().join("t.json"));
+            std::fs::write(&eks, pods).unwrap();
+            std::fs::write(&ecs, task.to_string()).unwrap();
+            let inventory = cluster::load(&[eks], &[ecs], &[]).unwrap();
+            let found = demand(&endpoint, std::slice::from_ref(&endpoint), &deployed(&inventory), &BTreeMap::new());
+            let mut counted: Vec<String> = found.contributors.into_iter().map(|one| one.workload).collect();
+            counted.sort();
+            (found.unclear.join("; "), counted)
+        };
+        for mask in ["***", "*****", "REDACTED", "<redacted>", "redis://***"] {
+            let (unclear, counted) = of(mask);
+            assert!(counted.is_empty(), "{mask}: {counted:?}");
+            for side in ["orders (eks)", "payments (ecs)"] {
+                assert!(unclear.contains(side), "{mask}: {unclear}");
+            }
+            assert_eq!(unclear.matches("REDIS_URL at").count(), 2, "{mask}: {unclear}");
+            assert!(unclear.contains("the address of cache"), "{mask}: {unclear}");
+        }
+        for url in ["redis://:***@cache.internal:6379/0", "redis://***@cache.internal:6379/0"] {
+            let (unclear, counted) = of(url);
+            assert!(counted.contains(&"orders".to_owned()), "{url}: {counted:?}");
+            assert!(!unclear.contains("REDIS_URL"), "{url}: {unclear}");
+        }
     }
 
     #[test]

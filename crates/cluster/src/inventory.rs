@@ -1,8 +1,11 @@
 //! The types of the inventory. Plain data; where it came from is in [`Sited::at`] and the fields `at`.
 
 use kube::core::Selector;
-use preflight_core::Right;
+use preflight_core::{Right, written};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What is said of a value that is masked.
+pub const MASKED: &str = "it is masked; in a URL mask the password alone";
 
 /// A value and where it stands: `path/file.yaml:12`, or `namespace/Kind/name@resourceVersion spec.replicas`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,13 +284,20 @@ pub struct EnvVar {
 pub enum Value {
     /// It is written down.
     Plain(String),
-    /// It stands in a secret (Secret, Secrets Manager, Parameter Store), which this tool does not read. The text says
-    /// which one.
+    /// It stands in a secret (Secret, Secrets Manager, Parameter Store), which this tool does not read, or it is masked.
+    /// The text says which one.
     Secret(String),
     /// It comes from something that is not here, for example a ConfigMap that is not in the manifests.
     Unresolved(String),
     /// It describes the running pod (its address, its resources) and is known there alone.
     OfPod(String),
+}
+
+impl Value {
+    /// What is written down; of what is masked nothing is known, as of a secret.
+    pub(crate) fn of_text(text: String) -> Self {
+        if written::is_mask(&text) { Self::Secret(MASKED.to_owned()) } else { Self::Plain(text) }
+    }
 }
 
 impl EnvVar {

@@ -36,7 +36,7 @@ pub use endpoints::{EndpointTarget, SeenEndpoint, endpoints};
 pub use error::InventoryError;
 pub use exposed::{exposed, exposed_beside};
 pub use inventory::{
-    Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, ExternalName, Inventory, Overlap, Pod,
+    Autoscaler, Container, Controller, EcsTask, EksWorkload, EnvVar, ExternalName, Inventory, MASKED, Overlap, Pod,
     SeenCluster, ServiceAccount, Sited, SourceFile, Stray, Surge, Value, Volume, Workload,
 };
 pub use kube::Client;

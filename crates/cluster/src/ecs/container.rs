@@ -43,7 +43,7 @@ fn environment(container: &Cursor<'_>) -> Result<Vec<EnvVar>, InventoryError> {
     for entry in container.items("environment")? {
         let value = entry.get("value");
         let at = value.map_or_else(|| entry.at(), |value| value.at());
-        let value = Value::Plain(value.map(|value| value.text()).transpose()?.unwrap_or_default());
+        let value = Value::of_text(value.map(|value| value.text()).transpose()?.unwrap_or_default());
         push_variable(&mut environment, EnvVar { name: entry.needed("name")?, value, at });
     }
     for entry in container.items("secrets")? {

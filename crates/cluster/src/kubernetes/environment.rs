@@ -74,7 +74,7 @@ pub(super) fn all_of_config_map(
         return Ok(vec![]);
     };
     let variable = |(name, value): (&str, Cursor<'_>)| {
-        Ok(EnvVar { name: format!("{prefix}{name}"), value: Value::Plain(value.text()?), at: value.at() })
+        Ok(EnvVar { name: format!("{prefix}{name}"), value: Value::of_text(value.text()?), at: value.at() })
     };
     data.fields()?.into_iter().map(variable).collect()
 }
@@ -125,7 +125,7 @@ fn value(
         if !value.is_text() {
             notes.push(format!("{}: Kubernetes refuses a value that is not text; put it in quotes", value.at()));
         }
-        return value.text().map(|text| Some(Value::Plain(text)));
+        return value.text().map(|text| Some(Value::of_text(text)));
     };
     if let Some(secret) = source.get("secretKeyRef") {
         let (name, secret_key) = (secret.needed("name")?, secret.needed("key")?);
@@ -156,7 +156,7 @@ fn of_config_map(
         return Ok(Some(Value::Unresolved(why)));
     };
     if let Some(value) = found.path(&["data", &map_key]) {
-        return value.text().map(|text| Some(Value::Plain(text)));
+        return value.text().map(|text| Some(Value::of_text(text)));
     }
     if map.get("optional").map_or(Ok(false), |optional| optional.boolean())? {
         return Ok(None);

@@ -64,3 +64,30 @@ fn the_certificate_of_the_cluster_is_nobodys_configuration() {
     }
     assert_eq!(names("configMap: {name: root-ca.crt}"), ["*"]);
 }
+
+#[test]
+fn what_is_masked_as_a_whole_is_as_unknown_as_a_secret_and_a_url_with_a_masked_password_is_read() {
+    let url = "redis://:***@cache:6379";
+    let found = |env: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: known, namespace: shop}}\ndata: {{URL: '***', OF_URL: \
+             '{url}'}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p, namespace: shop}}\nspec:\n  containers: [{{name: c, \
+             {env}}}]\n"
+        );
+        let inventory = manifests(&text).unwrap();
+        inventory.workloads[0].eks.as_ref().unwrap().pod.containers[0].env.clone()
+    };
+    let is_masked = |one: &EnvVar| matches!(&one.value, Value::Secret(why) if why.contains("masked"));
+    for env in [
+        "env: [{name: URL, value: '***'}]",
+        "env: [{name: URL, value: <redacted>}]",
+        "env: [{name: URL, valueFrom: {configMapKeyRef: {name: known, key: URL}}}]",
+        "envFrom: [{configMapRef: {name: known}}]",
+    ] {
+        assert!(is_masked(&found(env)[0]), "{env}");
+    }
+    let of_map = found("envFrom: [{configMapRef: {name: known}}]");
+    assert_eq!(of_map[1].plain(), Some(url));
+    assert_eq!(found(&format!("env: [{{name: TOKEN, value: '{url}'}}]"))[0].plain(), Some(url));
+    assert_eq!(found("env: [{name: ORIGINS, value: '*'}]")[0].plain(), Some("*"));
+}
