@@ -175,7 +175,7 @@ pub enum Controller {
     },
     /// A kind that this tool does not know, with the template of its pods where Kubernetes' own kinds have it.
     Unknown {
-        /// `spec.replicas`, or the most jobs of a ScaledJob.
+        /// `spec.replicas`, or the most pods of the jobs of a ScaledJob.
         replicas: Option<Sited<u64>>,
     },
     /// A Pod on its own, or a ReplicaSet without a Deployment.

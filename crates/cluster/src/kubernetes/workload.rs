@@ -183,9 +183,11 @@ fn controller(key: &Key, cursor: &Cursor<'_>, spec: &Cursor<'_>) -> Result<Contr
         },
         "ReplicaSet" => Controller::Bare { replicas: count(spec, "replicas")? },
         "Pod" => Controller::Bare { replicas: one() },
-        "ScaledJob" => Controller::Unknown {
-            replicas: Some(spec.sited("maxReplicaCount", Cursor::count)?.unwrap_or(Sited { value: KEDA_MAX, ..one() })),
-        },
+        "ScaledJob" => {
+            let jobs = spec.sited("maxReplicaCount", Cursor::count)?.unwrap_or(Sited { value: KEDA_MAX, ..one() });
+            let pods = spec.get("jobTargetRef").map_or(Ok(one()), |job| count(&job, "parallelism"))?;
+            Controller::Unknown { replicas: Some(Sited { value: jobs.value.saturating_mul(pods.value), ..jobs }) }
+        }
         _ => Controller::Unknown { replicas: spec.sited("replicas", Cursor::count)? },
     })
 }

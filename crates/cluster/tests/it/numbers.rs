@@ -142,6 +142,8 @@ fn kinds_that_are_not_known_have_pods_too() {
     assert_eq!(unknown(&serving), ("Service.serving.knative.dev".to_owned(), None));
     let jobs = object("keda.sh/v1alpha1", "ScaledJob", "name: orders", &format!("jobTargetRef: {{{POD}}}"));
     assert_eq!(unknown(&jobs), ("ScaledJob".to_owned(), Some(100)));
+    let spec = format!("maxReplicaCount: 8, jobTargetRef: {{parallelism: 5, {POD}}}");
+    assert_eq!(unknown(&object("keda.sh/v1alpha1", "ScaledJob", "name: orders", &spec)).1, Some(40));
     // What such an object made is not counted beside it.
     let owner = |version: &str, kind: &str| {
         let owner = format!("{{apiVersion: {version}, kind: {kind}, name: orders, controller: true}}");
