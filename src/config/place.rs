@@ -2,7 +2,7 @@
 
 use super::error::At;
 use super::variables::names;
-use preflight_core::written::{self, MASK};
+use preflight_core::written::{self, MASK, Written};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
@@ -94,10 +94,15 @@ impl Node {
     /// The document as JSON, with secrets hidden that are written down: whoever knows the digest of a configuration must
     /// not be able to try passwords against it.
     pub(crate) fn masked(&self) -> Value {
+        self.with(&written::masked)
+    }
+
+    /// The same with texts as something makes them.
+    fn with(&self, of_text: &dyn Fn(&str) -> String) -> Value {
         match &self.content {
-            Content::Scalar(Value::String(text)) => Value::from(written::masked(text)),
+            Content::Scalar(Value::String(text)) => Value::from(of_text(text)),
             Content::Scalar(value) => value.clone(),
-            Content::List(items) => items.iter().map(Self::masked).collect(),
+            Content::List(items) => items.iter().map(|item| item.with(of_text)).collect(),
             Content::Map(fields) => {
                 let masked = |field: &Field| (field.key.clone(), field.masked());
                 Value::Object(fields.iter().map(masked).collect::<Map<_, _>>())
@@ -105,25 +110,16 @@ impl Node {
         }
     }
 
-    fn as_written(&self) -> Value {
-        match &self.content {
-            Content::Scalar(value) => value.clone(),
-            Content::List(items) => items.iter().map(Self::as_written).collect(),
-            Content::Map(fields) => {
-                let fields = fields.iter().map(|field| (field.key.clone(), field.value.as_written()));
-                Value::Object(fields.collect::<Map<_, _>>())
-            }
-        }
-    }
-
     /// Secrets that are written down instead of named: what they are, and their places.
     pub(crate) fn literal_secrets(&self) -> Vec<(String, At)> {
+        self.secrets_in(&written::written_in)
+    }
+
+    fn secrets_in(&self, of_text: &dyn Fn(&str) -> Vec<Written>) -> Vec<(String, At)> {
         match &self.content {
-            Content::Scalar(Value::String(text)) => {
-                written::written_in(text).into_iter().map(|one| (one.what, self.at)).collect()
-            }
+            Content::Scalar(Value::String(text)) => of_text(text).into_iter().map(|one| (one.what, self.at)).collect(),
             Content::Scalar(_) => vec![],
-            Content::List(items) => items.iter().flat_map(Self::literal_secrets).collect(),
+            Content::List(items) => items.iter().flat_map(|item| item.secrets_in(of_text)).collect(),
             Content::Map(fields) => fields.iter().flat_map(Field::literal_secrets).collect(),
         }
     }
@@ -138,7 +134,7 @@ impl Field {
                 let masked = headers.iter().map(|header| (header.key.clone(), masked(header)));
                 Value::Object(masked.collect::<Map<_, _>>())
             }
-            (_, key) if PROSE.contains(&key) => self.value.as_written(),
+            (_, key) if PROSE.contains(&key) => self.value.with(&written::masked_quoted),
             _ => self.value.masked(),
         }
     }
@@ -153,7 +149,7 @@ impl Field {
                 };
                 headers.iter().flat_map(of).collect()
             }
-            (_, key) if PROSE.contains(&key) => vec![],
+            (_, key) if PROSE.contains(&key) => self.value.secrets_in(&written::quoted_in),
             _ => self.value.literal_secrets(),
         }
     }
@@ -168,7 +164,10 @@ impl Field {
     fn is_credential(&self) -> bool {
         let Content::Scalar(value) = &self.value.content else { return false };
         let name = self.key.to_lowercase();
-        let is_one = CREDENTIALS.contains(&name.as_str()) || name.contains("key") || written::names_secret(&name);
+        let has_word =
+            name.split(['-', '_']).any(|word| ["auth", "session", "sessionid", "jwt", "sid"].contains(&word));
+        let is_one = CREDENTIALS.contains(&name.as_str()) || name.contains("key") || has_word;
+        let is_one = is_one || written::names_secret(&name);
         let text = value.as_str().unwrap_or("0");
         is_one && names(text).next().is_none() && written::is_literal(text)
     }
@@ -185,7 +184,8 @@ const SECRETS: &[&str] = &["password", "secretAccessKey", "sessionToken"];
 /// Headers that let somebody in, beside those whose names say so.
 const CREDENTIALS: &[&str] = &["authorization", "proxy-authorization", "cookie"];
 
-/// Keys of what is written in languages in which `token = :key` is no secret: of stores, and of people.
+/// Keys of what is written in languages in which `token = :key` is no secret, of stores and of people. A secret in quotes
+/// is one.
 const PROSE: &[&str] = &["query", "cleanup", "keys", "reason"];
 
 impl<'de> Deserialize<'de> for Node {

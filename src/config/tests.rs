@@ -146,6 +146,8 @@ fn a_credential_in_a_request_is_a_secret_like_a_password() {
         ("{path: /, headers: {Cookie: session=SECRET}}", "the header Cookie"),
         ("{path: /, headers: {x-api-key: SECRET}}", "the header x-api-key"),
         ("{path: /, headers: {X-Auth-Token: SECRET}}", "the header X-Auth-Token"),
+        ("{path: /, headers: {x-auth: SECRET}}", "the header x-auth"),
+        ("{path: /, headers: {x-session-id: SECRET}}", "the header x-session-id"),
         ("{path: '/a?page=1&token=SECRET'}", "`token`"),
         ("{path: /, method: POST, body: '{\"password\":\"SECRET\"}'}", "`password`"),
     ] {

@@ -2,10 +2,17 @@
 //!
 //! By names alone nobody knows. What is taken for a secret and is none costs somebody three asterisks; the other mistake
 //! shows a password. So whatever may be one counts, unless its name says otherwise (`TOKEN_TTL`), or its value refers to
-//! something (`${NAME}`, an ARN, a path), is masked already, or is a switch.
+//! something (`${NAME}`, an ARN, `process.env.A`), is masked already, an address without a password, or a switch. Some are
+//! known by their shape under any name (`ghp_…`, a JWT), some by the program that is told them (`redis-cli -a`).
 
+mod commands;
+mod names;
+mod shapes;
 mod values;
 
+use commands::in_commands;
+pub use names::{is_secret, names_secret, names_secret_itself};
+use shapes::in_shapes;
 use std::ops::Range;
 pub use values::{hides, is_literal, is_mask};
 
@@ -21,84 +28,10 @@ pub struct Written {
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
 
-/// The ends of words that name a secret.
-const SECRET: &str = "\
-    password passwd passphrase passcode pwd secret token credential credentials signature sig authorization apikey \
-    accesskey privatekey secretkey authkey requirepass masterauth userpass dbpass";
-
-/// Words that make a secret of the next one, if that is `key` or `auth`.
-const SECRET_BEFORE_KEY: &[&str] = &[
-    "api",
-    "access",
-    "private",
-    "auth",
-    "signing",
-    "signature",
-    "encryption",
-    "encrypt",
-    "master",
-    "shared",
-    "account",
-    "license",
-    "storage",
-    "hmac",
-    "jwt",
-    "crypt",
-];
-const SECRET_BEFORE_AUTH: &[&str] = &["redis", "rediscli", "basic", "proxy", "npm"];
-
-/// Last words of the names of what is said about a secret.
-const ABOUT: &str = "\
-    arn name names id ids file files filename path paths dir directory folder ttl expiry expires expire expiration \
-    timeout seconds secs sec s ms millis minutes hours days duration interval age length size min max count limit \
-    header headers type types algorithm alg enabled disabled enable required policy url urls uri endpoint host port \
-    issuer audience mode version region namespace alias provider store class prefix suffix parameter parameters \
-    param ref reference encoder encoding format field location source scope scopes validity validation rotation \
-    cache refresh manager service lifetime leeway skew strategy bucket username user hint reset grace attempts \
-    retries env optional properties yaml yml json xml conf config ini txt sh crt pem template toml backend";
-
-/// Whether something of that name is a secret: a variable, a property, a parameter, an argument.
-#[must_use]
-pub fn names_secret(name: &str) -> bool {
-    let words = words(name);
-    let Some(last) = words.last() else { return false };
-    if ABOUT.split(' ').any(|word| word == last) {
-        return false;
-    }
-    let is_one = |word: &String| {
-        let stem = word.trim_end_matches(|c: char| c.is_ascii_digit());
-        SECRET.split(' ').any(|end| stem.ends_with(end))
-    };
-    let makes_one = |pair: &[String]| match pair[1].as_str() {
-        "key" | "keys" => SECRET_BEFORE_KEY.contains(&pair[0].as_str()),
-        "auth" => SECRET_BEFORE_AUTH.contains(&pair[0].as_str()),
-        _ => false,
-    };
-    words.iter().any(is_one) || last == "pass" || words.windows(2).any(makes_one)
-}
-
-/// The words of a name, in small letters: `dbPassword`, `DB_PASSWORD` and `db.password` have the same.
-fn words(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut before = ' ';
-    for c in name.chars() {
-        let begins = before.is_ascii_lowercase() && c.is_ascii_uppercase();
-        if !c.is_alphanumeric() || begins {
-            words.push(String::new());
-        }
-        if c.is_alphanumeric() {
-            words.last_mut().expect("there is always one").extend(c.to_lowercase());
-        }
-        before = c;
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
 /// Every secret in a text: `password=…`, `"password": "…"`, `<password>…`, passwords in URLs, private keys.
 #[must_use]
 pub fn written_in(text: &str) -> Vec<Written> {
-    let mut found = [named(text), in_urls(text), keys(text)].concat();
+    let mut found = [named(text), in_urls(text), keys(text), in_shapes(text), in_commands(text)].concat();
     found.sort_by_key(|one| (one.range.start, one.range.end));
     let mut end = 0;
     found.retain(|one| {
@@ -109,12 +42,29 @@ pub fn written_in(text: &str) -> Vec<Written> {
     found
 }
 
+/// Those of a statement or of prose, in which `token = key` tells nothing: what stands in quotes, or has no name.
+#[must_use]
+pub fn quoted_in(text: &str) -> Vec<Written> {
+    let is_quoted = |one: &Written| !one.what.starts_with('`') || text[..one.range.start].ends_with(['"', '\'']);
+    written_in(text).into_iter().filter(is_quoted).collect()
+}
+
 /// A text in which every secret is masked.
 #[must_use]
 pub fn masked(text: &str) -> String {
+    without(text, written_in(text))
+}
+
+/// A statement or prose in which every secret is masked.
+#[must_use]
+pub fn masked_quoted(text: &str) -> String {
+    without(text, quoted_in(text))
+}
+
+fn without(text: &str, secrets: Vec<Written>) -> String {
     let mut masked = String::new();
     let mut from = 0;
-    for Written { range, .. } in written_in(text) {
+    for Written { range, .. } in secrets {
         masked.push_str(&text[from..range.start]);
         masked.push_str(MASK);
         from = range.end;
@@ -137,7 +87,7 @@ fn behind_names(text: &str) -> Vec<(&str, Range<usize>)> {
         let name = text[start..end].trim_matches(['-', '.']);
         let name = name.strip_prefix('D').filter(|_| text[start..].starts_with("-D")).unwrap_or(name);
         if names_secret(name) {
-            if is_literal(&text[value.clone()]) {
+            if is_secret(name, &text[value.clone()]) {
                 from = value.end;
             }
             found.push((name, value));
@@ -148,7 +98,7 @@ fn behind_names(text: &str) -> Vec<(&str, Range<usize>)> {
 
 /// The secrets among what stands behind a name and a separator.
 fn named(text: &str) -> Vec<Written> {
-    let found = behind_names(text).into_iter().filter(|(_, value)| is_literal(&text[value.clone()]));
+    let found = behind_names(text).into_iter().filter(|(name, value)| is_secret(name, &text[value.clone()]));
     found.map(|(name, range)| Written { range, what: format!("`{name}`") }).collect()
 }
 
@@ -172,6 +122,10 @@ fn value_behind(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
         // `secret:` is a part of ARNs and of other names, too.
         let behind = spaced.strip_prefix(':').filter(|_| before != ':')?;
         if !is_quoted && before != '{' && !behind.starts_with([' ', '\t']) {
+            return None;
+        }
+        // `${NAME:?it is not set}` has a text there, and no value.
+        if before == '{' && behind.starts_with(['?', '+']) {
             return None;
         }
         behind
@@ -200,6 +154,9 @@ fn extent(value: &str) -> Option<Range<usize>> {
     let scheme = ["Bearer ", "Basic ", "Token "].into_iter().find(|scheme| value.starts_with(scheme));
     let skipped = scheme.map_or(0, str::len);
     let ends = |c: char| c.is_whitespace() || ",;&|<>)]}\"'`\\".contains(c);
+    if value[skipped..].starts_with("{{") {
+        return Some(0..value.find("}}").map_or(value.len(), |at| at + 2));
+    }
     Some(0..value[skipped..].find(ends).map_or(value.len(), |at| skipped + at))
 }
 
@@ -249,54 +206,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_that_of_a_secret_unless_it_says_something_about_one() {
-        for name in [
-            "DB_PASSWORD",
-            "dbPassword",
-            "spring.datasource.password",
-            "MYSQL_PWD",
-            "PGPASSWORD",
-            "JWT_SECRET",
-            "X-Api-Key",
-            "AWS_SECRET_ACCESS_KEY",
-            "apikey",
-            "GITHUB_TOKEN",
-            "DB_PASS",
-            "DB_PASSWORD_1",
-            "PRIVATE_KEY",
-            "REDISCLI_AUTH",
-            "X-Amz-Signature",
-            "SECRET_KEY_BASE",
-            "CREDENTIAL",
-            "PASSWORD2",
-            "token",
-        ] {
-            assert!(names_secret(name), "{name}");
-        }
-        for name in [
-            "DB_HOST",
-            "TOKEN_TTL",
-            "PASSWORD_FILE",
-            "MAX_TOKENS",
-            "DB_SECRET_ARN",
-            "AWS_ACCESS_KEY_ID",
-            "OAUTH_TOKEN_URL",
-            "KEY",
-            "PARTITION_KEY",
-            "COMPASS",
-            "BYPASS",
-            "AUTH",
-            "AUTHOR",
-            "secretName",
-            "tokenExpirationSeconds",
-            "DB_POOL_SIZE",
-            "",
-        ] {
-            assert!(!names_secret(name), "{name}");
-        }
-    }
-
-    #[test]
     fn a_secret_is_found_in_every_notation_and_masked_alone() {
         for (text, expected) in [
             ("--db.password=hunter2 -v", "--db.password=*** -v"),
@@ -316,6 +225,8 @@ mod tests {
             ("curl -H 'Authorization: Bearer hunter2' h", "curl -H 'Authorization: ***' h"),
             ("export DB_PASSWORD='hunter 2'; app", "export DB_PASSWORD='***'; app"),
             ("password: ${DB_PASSWORD:hunter2}", "password: ***"),
+            ("requirepass hunter2\n", "requirepass ***\n"),
+            ("a: sk_live_hunter2hunter2", "a: ***"),
             ("url: ${DB_PASSWORD:hunter2}/x", "url: ${DB_PASSWORD:***}/x"),
             (
                 "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----",
@@ -347,9 +258,29 @@ mod tests {
             "a:password",
             "ä password",
             "passwords are secret",
+            "Authorization: Bearer $TOKEN",
+            "Authorization: Bearer {{ .token }}",
+            "export PGPASSWORD=\"${DB_PASSWORD:?it is not set}\"",
+            "password: ${env:DB_PASSWORD}",
+            "password: ${sm://prod/db}",
+            "password: ENC(abc123=)",
+            "token = get_token()",
+            "password = os.environ[\"DB_PASSWORD\"]",
+            "password = os.environ.get('A')",
+            "const token = process.env.TOKEN;",
+            "if (token === undefined) {",
+            "resilience4j.ratelimiter.instances.token.limitForPeriod=50",
+            "app.csrf.token.repository=cookie",
         ] {
             assert_eq!(written_in(text), [], "{text}");
         }
+    }
+
+    #[test]
+    fn in_a_statement_what_is_quoted_is_a_secret() {
+        let statement = "SELECT 1 FROM a WHERE token = :key AND password = b.c AND api_token = 'hunter2'";
+        assert_eq!(masked_quoted(statement), statement.replace("hunter2", "***"));
+        assert_eq!(masked_quoted(statement), masked_quoted(&masked_quoted(statement)));
     }
 
     #[test]

@@ -13,18 +13,41 @@ const REFERENCES: &[&str] = &[
     "ssm:",
     "file:",
     "classpath:",
-    "/run/",
-    "/var/",
-    "/etc/",
-    "/opt/",
-    "/mnt/",
-    "/home/",
+    "alias/",
+    "/run/secrets/",
+    "/var/run/secrets/",
+    "/etc/secrets/",
+    "/mnt/secrets",
     "/secrets/",
-    "/tmp/",
-    "/usr/",
-    "/app/",
-    "/config/",
 ];
+
+/// Beginnings of paths. A password may begin like one.
+const PATHS: &[&str] = &["/run/", "/var/", "/etc/", "/opt/", "/mnt/", "/home/", "/tmp/", "/usr/", "/app/", "/config/"];
+
+/// Beginnings of values that are encrypted.
+const ENCRYPTED: &[&str] = &["ENC(", "ENC[", "{cipher}"];
+
+/// Beginnings of expressions that read a value from elsewhere.
+const EXPRESSIONS: &[&str] =
+    &["process.env.", "os.environ", "os.getenv", "System.getenv", "ENV[", "self.", "this.", "config.", "settings."];
+
+/// What stands before the colon in `${env:NAME}`.
+const SOURCES: &[&str] = &["env", "sys", "file", "ssm", "vault", "secret", "secrets", "secretsmanager", "aws-ssm"];
+
+/// Whether a value is a path.
+pub(super) fn is_place(value: &str) -> bool {
+    PATHS.iter().any(|begin| value.starts_with(begin))
+}
+
+/// Whether a value is written in a language that makes another value of it: `get_token(`, `os.environ[`.
+fn is_expression(value: &str) -> bool {
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte))
+    };
+    let call = value.split_once(['(', '[']).filter(|(_, rest)| rest.trim_end_matches([')', ']']).is_empty());
+    call.is_some_and(|(name, _)| is_name(name)) || EXPRESSIONS.iter().any(|begin| value.starts_with(begin))
+}
 
 /// Words in the place of a value.
 const MASKED: &[&str] = &["redacted", "masked", "censored"];
@@ -36,6 +59,8 @@ const QUOTES: [char; 3] = ['"', '\'', '\\'];
 #[must_use]
 pub fn is_literal(value: &str) -> bool {
     let value = value.trim().trim_matches(QUOTES);
+    let schemes = ["Bearer ", "Basic ", "Token "];
+    let value = schemes.iter().find_map(|scheme| value.strip_prefix(scheme)).unwrap_or(value).trim();
     let lower = value.to_ascii_lowercase();
     let wrapped = |begin: &str, end: &str| value.starts_with(begin) && value.ends_with(end);
     let is_placeholder = wrapped("<", ">") || wrapped("{", "}") || wrapped("%", "%") || wrapped("$(", ")");
@@ -43,6 +68,8 @@ pub fn is_literal(value: &str) -> bool {
         || is_mask(value)
         || is_placeholder
         || is_variable(value)
+        || is_expression(value)
+        || ENCRYPTED.iter().any(|begin| value.starts_with(begin))
         || SWITCHES.contains(&lower.as_str())
         || REFERENCES.iter().any(|begin| lower.starts_with(begin))
         || is_address(value))
@@ -123,9 +150,10 @@ fn is_variable(value: &str) -> bool {
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
     match braced {
         Some(inside) => {
-            let (name, rest) = inside.split_at(inside.find(':').unwrap_or(inside.len()));
+            let (name, rest) = inside.split_at(inside.find([':', '?']).unwrap_or(inside.len()));
             let default = rest.trim_start_matches([':', '-']);
-            is_name(name) && (default.is_empty() || default.starts_with('?') || !is_literal(default))
+            let is_reference = rest.starts_with("://") || SOURCES.contains(&name);
+            is_name(name) && (is_reference || default.is_empty() || default.starts_with('?') || !is_literal(default))
         }
         None => {
             let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
