@@ -164,6 +164,7 @@ fn container(container: &cluster::Container, volumes: &[Volume], services: Servi
     let mounted = volumes.iter().filter(|volume| container.mounts.iter().any(|(_, name)| *name == volume.name));
     let files: Vec<&EnvVar> = mounted.flat_map(|volume| &volume.files).collect();
     let unread = container.env.iter().filter_map(|one| unread(one, false)).chain(masked(&container.arguments));
+    let unread = unread.chain(container.env.iter().filter_map(|one| open(one, &container.env)));
     Container {
         part: Part::Main,
         variables: expand(&variables, &arguments).into_iter().map(|one| services.resolved(one)).collect(),
@@ -185,6 +186,18 @@ fn unread(one: &EnvVar, is_file: bool) -> Option<Unread> {
         Value::Plain(_) | Value::OfPod(_) => return None,
     };
     Some(Unread { name: one.name.clone(), is_file, why, at: one.at.clone() })
+}
+
+/// A variable that is another one or has its host from there, which nobody sets here.
+fn open(one: &EnvVar, env: &[EnvVar]) -> Option<Unread> {
+    // Kubernetes sets that one by itself.
+    let is_set =
+        |name: &str| name == "HOSTNAME" || env.iter().any(|other| other.name == name && other.name != one.name);
+    let name =
+        written::hosts_from(one.plain()?).into_iter().map(|name| name.split([':', '?', '-']).next().unwrap_or(name));
+    let name = name.into_iter().find(|name| !is_set(name))?;
+    let why = format!("it stands for the variable `{name}`, which is not set here");
+    Some(Unread { name: one.name.clone(), is_file: false, why, at: one.at.clone() })
 }
 
 /// The arguments that are masked, whole or in part, where that may hide an address. One may be the value of the one before.
@@ -424,7 +437,7 @@ mod tests {
             counted.sort();
             (found.unclear.join("; "), counted)
         };
-        for mask in ["***", "*****", "REDACTED", "<redacted>", "redis://***"] {
+        for mask in ["${REDIS_URL}", "***", "*****", "REDACTED", "<redacted>", "redis://***"] {
             let (unclear, counted) = of(mask);
             assert!(counted.is_empty(), "{mask}: {counted:?}");
             for side in ["orders (eks)", "payments (ecs)"] {
@@ -437,6 +450,22 @@ mod tests {
             let (unclear, counted) = of(url);
             assert!(counted.contains(&"orders".to_owned()), "{url}: {counted:?}");
             assert!(!unclear.contains("REDIS_URL"), "{url}: {unclear}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_stands_for_one_that_nobody_sets_may_be_an_address() {
+        let unread = |value: &str| {
+            let mut container = plain("HOST", "db");
+            container.env.extend(plain("URL", value).env);
+            let found = only(eks(deployment(1), None, vec![container]), None).containers.remove(0);
+            found.unread.into_iter().map(|one| (one.name, one.why.contains("`OTHER`"))).collect::<Vec<_>>()
+        };
+        for value in ["${OTHER}", "$(OTHER)", "redis://:${PW}@${OTHER}:6379", "${OTHER:?it is not set}"] {
+            assert_eq!(unread(value), [("URL".to_owned(), true)], "{value}");
+        }
+        for value in ["${HOST}", "redis://${HOST}:6379", "redis://:${PW}@db:6379", "a"] {
+            assert_eq!(unread(value), [], "{value}");
         }
     }
 

@@ -14,7 +14,7 @@ use commands::in_commands;
 pub use names::{is_secret, names_secret, names_secret_itself};
 use shapes::in_shapes;
 use std::ops::Range;
-pub use values::{hides, is_literal, is_mask};
+pub use values::{hides, hosts_from, is_literal, is_mask};
 
 /// A secret in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]

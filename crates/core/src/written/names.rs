@@ -77,7 +77,7 @@ fn is_harmless(kind: Kind, words: &[String], value: &str) -> bool {
     is_number
         || (is_likely && (is_duration || is_place(value)))
         || (is_of_names && (is_name_of_one() || is_name(value)))
-        || (says_where && is_name(value))
+        || (says_where && (is_name(value) || is_path(value)))
         || is_variable
 }
 
@@ -89,6 +89,12 @@ fn is_name(value: &str) -> bool {
     };
     let value = value.strip_prefix('/').unwrap_or(value);
     value.contains(['/', '-']) && value.split(['/', '-', '.', '_']).all(is_word)
+}
+
+/// The name of a parameter in a store: `/prod/orders/DB_PASSWORD`.
+fn is_path(value: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
+    value.starts_with('/') && value.matches('/').count() > 1 && value.chars().all(is_plain)
 }
 
 fn has(list: &str, word: &str) -> bool {
@@ -202,7 +208,7 @@ mod tests {
             "DB_CREDENTIALS_SECRET=orders-db",
             "LICENSE_KEY_SECRET=orders-license",
             "DB_PASSWORD_SSM=/prod/orders/db",
-            "SSM_PARAMETER_DB_PASSWORD=/prod/orders/db",
+            "SSM_PARAMETER_DB_PASSWORD=/prod/orders/DB_PASSWORD",
             "PASSWORD_KEY=password",
             "KMS_SIGNING_KEY=alias/orders",
             "SECRET_VERSION_STAGE=AWSCURRENT",
@@ -250,6 +256,7 @@ mod tests {
             "SECRET_KEY=secret-key",
             "DB_PASSWORD_ENV=hunter2",
             "DB_PASSWORD_PROD=my-password",
+            "PASSWORD=this.is",
         ] {
             let (name, value) = line.split_once('=').unwrap();
             assert!(is_secret(name, value), "{line}");

@@ -1,6 +1,6 @@
 //! Which values are secrets, given that their names are those of secrets, and which only stand for one.
 
-use super::{behind_names, written_in};
+use super::{behind_names, names_secret, written_in};
 
 /// Values that switch something on or off, or are none.
 const SWITCHES: &[&str] =
@@ -28,8 +28,10 @@ const PATHS: &[&str] = &["/run/", "/var/", "/etc/", "/opt/", "/mnt/", "/home/", 
 const ENCRYPTED: &[&str] = &["ENC(", "ENC[", "{cipher}"];
 
 /// Beginnings of expressions that read a value from elsewhere.
-const EXPRESSIONS: &[&str] =
-    &["process.env.", "os.environ", "os.getenv", "System.getenv", "ENV[", "self.", "this.", "config.", "settings."];
+const EXPRESSIONS: &[&str] = &["process.env.", "os.environ", "os.getenv", "System.getenv", "ENV["];
+
+/// Beginnings of expressions that take a field of an object, if the field is called like a secret.
+const OBJECTS: &[&str] = &["self.", "this.", "config.", "settings.", "props."];
 
 /// What stands before the colon in `${env:NAME}`.
 const SOURCES: &[&str] = &["env", "sys", "file", "ssm", "vault", "secret", "secrets", "secretsmanager", "aws-ssm"];
@@ -46,7 +48,10 @@ fn is_expression(value: &str) -> bool {
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte))
     };
     let call = value.split_once(['(', '[']).filter(|(_, rest)| rest.trim_end_matches([')', ']']).is_empty());
-    call.is_some_and(|(name, _)| is_name(name)) || EXPRESSIONS.iter().any(|begin| value.starts_with(begin))
+    let is_field = || is_name(value) && OBJECTS.iter().any(|begin| value.starts_with(begin)) && names_secret(value);
+    call.is_some_and(|(name, _)| is_name(name))
+        || is_field()
+        || EXPRESSIONS.iter().any(|begin| value.starts_with(begin))
 }
 
 /// Words in the place of a value.
@@ -122,6 +127,23 @@ pub fn hides(text: &str) -> bool {
             if before.is_empty() { begin == 0 } else { before.ends_with(['=', ':', '/', '@', ',', '-', '>']) };
         is_value && !is_of_secret && !is_account && !is_comment
     })
+}
+
+/// The variables that stand for a whole value or for a host in it, `${NAME}` or `$(NAME)`: what they hold may be an address.
+#[must_use]
+pub fn hosts_from(text: &str) -> Vec<&str> {
+    let marks = text.match_indices("${").chain(text.match_indices("$("));
+    let named = marks.filter_map(|(at, mark)| {
+        let rest = &text[at + mark.len()..];
+        let (name, after) = rest.split_once(if mark == "${" { '}' } else { ')' })?;
+        let is_whole = at == 0 && after.is_empty();
+        // The account of a URL is one up to the `@`.
+        let is_account = after.split(['/', '?', '#', ',']).next().is_some_and(|rest| rest.contains('@'));
+        let is_host =
+            ["://", "@", ","].iter().any(|end| text[..at].ends_with(end)) && !is_account && text.contains("://");
+        (is_whole || is_host).then_some(name)
+    });
+    named.collect()
 }
 
 /// The address of something, with nothing in it that lets anybody in.
@@ -246,6 +268,18 @@ mod tests {
             "log.redacted.fields=a",
         ] {
             assert!(!hides(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_may_stand_for_a_value_or_for_a_host() {
+        assert_eq!(hosts_from("${REDIS_URL}"), ["REDIS_URL"]);
+        assert_eq!(hosts_from("$(REDIS_URL)"), ["REDIS_URL"]);
+        assert_eq!(hosts_from("redis://:${PW}@${HOST}:6379"), ["HOST"]);
+        assert_eq!(hosts_from("amqp://a:${PW}@h1,${HOST}/x"), ["HOST"]);
+        for text in ["redis://:${PW}@cache:6379", "redis://${ACCOUNT}@cache", "-Xmx${HEAP}", "a=${B}", "", "$A", "${A"]
+        {
+            assert_eq!(hosts_from(text), [""; 0], "{text}");
         }
     }
 
