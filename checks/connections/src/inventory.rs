@@ -188,14 +188,47 @@ fn unread(one: &EnvVar, is_file: bool) -> Option<Unread> {
     Some(Unread { name: one.name.clone(), is_file, why, at: one.at.clone() })
 }
 
-/// A variable that is another one or has its host from there, which nobody sets here.
+/// What the names of variables with addresses have in them.
+const OF_ADDRESSES: &[&str] = &[
+    "ADDR",
+    "AMQP",
+    "BROKER",
+    "CACHE",
+    "CONNECTION",
+    "DATABASE",
+    "DATASOURCE",
+    "DB",
+    "DSN",
+    "ENDPOINT",
+    "HOST",
+    "MYSQL",
+    "NODES",
+    "RABBIT",
+    "REDIS",
+    "SERVER",
+    "STOMP",
+    "URI",
+    "URL",
+];
+
+/// A variable that is called like an address and is another one or has its host from there, which nobody sets here. One with
+/// a default is what it says, one with dots is a property of the application's, and some are set by who runs the container.
 fn open(one: &EnvVar, env: &[EnvVar]) -> Option<Unread> {
-    // Kubernetes sets that one by itself.
-    let is_set =
-        |name: &str| name == "HOSTNAME" || env.iter().any(|other| other.name == name && other.name != one.name);
-    let name =
-        written::hosts_from(one.plain()?).into_iter().map(|name| name.split([':', '?', '-']).next().unwrap_or(name));
-    let name = name.into_iter().find(|name| !is_set(name))?;
+    let upper = one.name.to_ascii_uppercase();
+    if !OF_ADDRESSES.iter().any(|part| upper.contains(part)) {
+        return None;
+    }
+    let is_set = |name: &str| {
+        matches!(name, "HOSTNAME" | "HOME")
+            || name.contains('.')
+            || name.starts_with("AWS_")
+            || name.ends_with("_SERVICE_HOST")
+            || name.ends_with("_SERVICE_PORT")
+            || env.iter().any(|other| other.name == name && other.name != one.name)
+    };
+    let without_default = |name: &&str| !name.contains([':', '-']) || name.contains('?');
+    let names = written::hosts_from(one.plain()?).into_iter().filter(without_default);
+    let name = names.map(|name| name.split([':', '?']).next().unwrap_or(name)).find(|name| !is_set(name))?;
     let why = format!("it stands for the variable `{name}`, which is not set here");
     Some(Unread { name: one.name.clone(), is_file: false, why, at: one.at.clone() })
 }
@@ -464,7 +497,10 @@ mod tests {
         for value in ["${OTHER}", "$(OTHER)", "redis://:${PW}@${OTHER}:6379", "${OTHER:?it is not set}"] {
             assert_eq!(unread(value), [("URL".to_owned(), true)], "{value}");
         }
-        for value in ["${HOST}", "redis://${HOST}:6379", "redis://:${PW}@db:6379", "a"] {
+        let set = ["${HOST}", "redis://${HOST}:6379", "redis://:${PW}@db:6379", "a"];
+        let of_others =
+            ["${spring.cache}", "${OTHER:redis://db:6379}", "${OTHER:-db}", "http://$(SHOP_SERVICE_HOST):80"];
+        for value in set.into_iter().chain(of_others) {
             assert_eq!(unread(value), [], "{value}");
         }
     }

@@ -129,6 +129,7 @@ impl Tasks {
                 second: service.at.clone(),
             });
         }
+        self.strays.extend(former_tasks(cursor, &service)?);
         self.services.push(service);
         Ok(())
     }
@@ -336,6 +337,26 @@ impl Definition {
         };
         role(self) == role(other) && containers(self) == containers(other)
     }
+}
+
+/// Tasks of a service that run with another task definition than its own, as in the middle of a deployment.
+fn former_tasks(cursor: &Cursor<'_>, service: &Service) -> Result<Option<Stray>, InventoryError> {
+    let mut former = 0;
+    for deployment in cursor.items("deployments")?.iter().chain(&cursor.items("taskSets")?) {
+        let definition = deployment.text_of("taskDefinition")?;
+        let is_primary = deployment.text_of("status")?.as_deref() == Some("PRIMARY");
+        let is_other = !is_primary
+            && definition.is_some()
+            && definition.as_ref() != service.definition.as_ref().map(|own| &own.value);
+        let running = deployment.get("runningCount").map_or(Ok(0), |count| count.count())?;
+        former += if is_other { running } else { 0 };
+    }
+    let (at, name) = (cursor.at(), &service.name);
+    let text = format!(
+        "{at}: service {name} runs {former} tasks of another task definition than its own, which may hold other numbers of \
+         connections; read it again when its deployment is over (`aws ecs wait services-stable`)"
+    );
+    Ok((former > 0).then_some(Stray { reference: None, text }))
 }
 
 fn is_same_service(one: &Service, two: &Service) -> bool {

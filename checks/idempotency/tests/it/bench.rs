@@ -308,7 +308,7 @@ impl Bench {
         counts
     }
 
-    async fn channel(&self) -> (Connection, Channel) {
+    pub(crate) async fn channel(&self) -> (Connection, Channel) {
         let lab = &self.lab.rabbitmq;
         let connection = Connection::connect(&lab.url(lab.admin()), ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();

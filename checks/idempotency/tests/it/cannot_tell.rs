@@ -1,11 +1,14 @@
 //! What keeps the checks from telling. None of it may read as a pass, and none may touch what belongs to others.
 
 use crate::bench::{Bench, HARMLESS, OBSERVABLE, endpoint, noted};
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
 use mysql_async::prelude::Queryable;
 use preflight_core::{Reason, Secret};
 use preflight_fixtures::servers::{Redis, RedisOptions};
 use serde_json::json;
 use std::net::TcpListener;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_queue_that_nobody_reads_is_refused_before_anything_is_sent() {
@@ -33,6 +36,19 @@ async fn a_consumer_that_dies_on_the_way_is_no_pass_and_its_messages_are_taken_b
     bench.assert_nothing_left().await;
 }
 
+/// Waits until a queue has a message that nobody holds.
+async fn wait_for_message(bench: &Bench, queue: &str) {
+    let (connection, channel) = bench.channel().await;
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let there = async {
+        while channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap().message_count() == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), there).await.is_ok(), "{queue} has no message");
+    connection.close(200, "OK".into()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_consumer_that_hangs_with_messages_is_no_pass_and_what_it_holds_stays_in_the_journal() {
     let mut bench = Bench::rabbitmq().await;
@@ -43,6 +59,8 @@ async fn a_consumer_that_hangs_with_messages_is_no_pass_and_what_it_holds_stays_
     judged.assert_cannot_tell(Reason::Timeout, "in a consumer's hands");
     assert!(!judged.journal.open().is_empty());
     eks.kill().await;
+    // The broker hears of its end a moment later, and only then has what it held.
+    wait_for_message(&bench, &bench.queues[1]).await;
     let (open, env) = (judged.journal.open(), bench.env());
     futures::future::try_join_all(open.iter().map(|entry| preflight_idempotency::remove(entry, &env))).await.unwrap();
     bench.assert_nothing_left().await;

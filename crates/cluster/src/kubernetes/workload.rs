@@ -21,6 +21,10 @@ pub(crate) fn is_over(cursor: &Cursor<'_>) -> Result<Option<&'static str>, Inven
             return Ok(Some("it runs in `helm test` alone"));
         }
     }
+    let is_job = cursor.text_of("kind")?.is_some_and(|kind| kind == "Job");
+    if is_job && cursor.path(&["metadata", "annotations", "eks-preflight/transition"]).is_some() {
+        return Ok(Some("it is a run of this tool"));
+    }
     Ok(has_ended(cursor)?.then_some("it has ended"))
 }
 

@@ -174,3 +174,16 @@ async fn a_job_of_what_a_cron_job_described_formerly_is_a_stray_and_needs_no_fur
     api.read(&["shop"], &[]).await.unwrap();
     assert!(!api.asked().iter().any(|asked| asked.contains("configmaps")), "{:?}", api.asked());
 }
+
+#[tokio::test]
+async fn a_run_of_this_tool_is_no_workload_of_its_own_plan() {
+    let annotated = |kind: &str, name: &str| {
+        let mut object = object(kind, name, json!({"template": template(), "selector": {}}));
+        object["metadata"]["annotations"] = json!({"eks-preflight/transition": "the start to deployed"});
+        object
+    };
+    let own = annotated("Job", "preflight");
+    let pod = owned(object("Pod", "preflight-abcde", template()["spec"].clone()), "batch/v1", "Job", "preflight");
+    let other = annotated("Deployment", "web");
+    assert_eq!(strays(&[own, pod, other]).await, (vec![], vec!["shop/Deployment/web".to_owned()]));
+}

@@ -132,6 +132,24 @@ fn services_without_any_list_of_scalable_targets_are_noted() {
 }
 
 #[test]
+fn tasks_of_a_former_definition_are_a_stray_while_they_run() {
+    let service = |former: u64, own: &str| {
+        let primary = r#"{"status": "PRIMARY", "taskDefinition": "orders:2", "runningCount": 1}"#;
+        let active = format!(r#"{{"status": "ACTIVE", "taskDefinition": "orders:1", "runningCount": {former}}}"#);
+        strays(&ecs(&[&format!(r#"{{"serviceName": "orders", {own} "deployments": [{primary}, {active}]}}"#)]))
+    };
+    let own = r#""taskDefinition": "orders:2","#;
+    let found = service(4, own);
+    assert!(
+        found.len() == 1 && found[0].contains("service orders runs 4 tasks of another task definition"),
+        "{found:?}"
+    );
+    assert_eq!(service(0, own), Vec::<String>::new());
+    let same = r#"{"serviceName": "orders", "taskDefinition": "orders:2", "deployments": [{"taskDefinition": "orders:2", "runningCount": 2}]}"#;
+    assert_eq!(strays(&ecs(&[same])), Vec::<String>::new());
+}
+
+#[test]
 fn a_target_of_a_service_that_is_not_here_is_a_stray_unless_its_cluster_is_somebody_elses() {
     let found = |documents: &[&str]| strays(&ecs(documents));
     assert_eq!(found(&[SERVICE, &target("shop", "orders")]), Vec::<String>::new());

@@ -90,12 +90,11 @@ pub fn is_mask(value: &str) -> bool {
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let word = value.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_ascii_lowercase();
-    of("*", 2)
+    of("*", 3)
         || of("xX", 3)
         || of("•…", 1)
         || of(".", 3)
         || MASKED.contains(&word.as_str())
-        || inside("**", "**").is_some()
         || inside("{{", "}}").is_some()
         || inside("%", "%").is_some_and(is_name)
         || inside("<", ">").is_some_and(|inside| !inside.is_empty() && !inside.contains(['<', '>', '\n']))
@@ -111,7 +110,7 @@ pub fn hides(text: &str) -> bool {
     let secrets = behind_names(text);
     let lower = text.to_ascii_lowercase();
     let marks = lower.match_indices("***").chain(MASKED.iter().flat_map(|word| lower.match_indices(word)));
-    marks.map(|(at, mark)| (at, at + mark.len())).any(|(start, end)| {
+    marks.map(|(at, mark)| (at, at + mark.len(), mark)).any(|(start, end, mark)| {
         let is_of_secret = secrets.iter().any(|(_, value)| value.start <= start && end <= value.end);
         // An account in a URL is one up to the `@`.
         let ends = |c: char| c.is_whitespace() || "/?#\"'`\\,;".contains(c);
@@ -122,9 +121,14 @@ pub fn hides(text: &str) -> bool {
         let is_comment = ["#", "//", "/*", "* ", "*/", ";", "!", "-- "].iter().any(|mark| line.starts_with(mark));
         let before = text[begin..start].trim_start();
         let before = before.trim_end_matches([' ', '\t', '"', '\'', '\\', '`', '<', '[', '(']);
+        // Of a name, or behind a flag.
+        let is_end = mark == "***" && text[..start].ends_with(|c: char| c == '.' || c.is_ascii_alphanumeric());
+        let is_of_flag = before.rsplit(char::is_whitespace).next().is_some_and(|word| word.starts_with('-'));
         // On a line of its own it is an ornament.
-        let is_value =
-            if before.is_empty() { begin == 0 } else { before.ends_with(['=', ':', '/', '@', ',', '-', '>']) };
+        let is_value = match before.is_empty() {
+            true => begin == 0,
+            false => is_end || is_of_flag || before.ends_with(['=', ':', '/', '@', ',', '-', '>']),
+        };
         is_value && !is_of_secret && !is_account && !is_comment
     })
 }
@@ -231,6 +235,8 @@ mod tests {
             "a",
             "* * * * *",
             "**/*.java",
+            "**/actuator/**",
+            "**",
             "<a>b</a>",
             "%d %m",
             "redis://:***@cache:6379",
@@ -252,6 +258,9 @@ mod tests {
             "redis:\n  url: ***\n  password: ***\n",
             "hosts:\n- ***\n",
             "redis.url=<redacted>\n",
+            "cache.***",
+            "rediss://app:***@master.***.cache.amazonaws.com:6379",
+            "exec app --redis-url ***",
         ] {
             assert!(hides(text), "{text}");
         }
